@@ -1,0 +1,155 @@
+"""An answer that is not there yet: the one form of waiting below the event loop.
+
+A `Pending` is settled once, by `resolve` or `fail`, and its callback runs at once, in the stack of whoever
+settled it: no task, no turn of the loop. `cancel` is the other way: whoever asked no longer wants it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Generator
+from typing import Any, Generic, TypeVar, Union
+
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Pending(Generic[T]):
+    """A value to come.
+
+    `on_cancel` is called when nobody wants the value any more; after it the pending stays silent.
+    """
+
+    __slots__ = ("_error", "_on_cancel", "_state", "_then", "_value")
+
+    def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
+        self._state = "waiting"
+        self._value: T | None = None
+        self._error: BaseException | None = None
+        self._then: Callable[[Pending[T]], None] | None = None
+        self._on_cancel = on_cancel
+
+    @property
+    def done(self) -> bool:
+        """Settled or cancelled."""
+        return self._state != "waiting"
+
+    @property
+    def cancelled(self) -> bool:
+        """Nobody wants it any more."""
+        return self._state == "cancelled"
+
+    def resolve(self, value: T) -> None:
+        """Settle it with a value; ignored when it was cancelled or settled before."""
+        if self._state == "waiting":
+            self._value = value
+            self._settle("resolved")
+
+    def fail(self, error: BaseException) -> None:
+        """Settle it with an error; ignored when it was cancelled or settled before."""
+        if self._state == "waiting":
+            self._error = error
+            self._settle("failed")
+
+    def _settle(self, state: str) -> None:
+        self._state = state
+        self._on_cancel = None
+        if self._then is not None:
+            then, self._then = self._then, None
+            then(self)
+
+    def cancel(self) -> None:
+        """Give it up: the callback never runs."""
+        if self._state == "waiting":
+            self._state = "cancelled"
+            self._then = None
+            if self._on_cancel is not None:
+                on_cancel, self._on_cancel = self._on_cancel, None
+                on_cancel()
+
+    def then(self, done: Callable[[Pending[T]], None]) -> None:
+        """Call `done` when it is settled, or now if it is. One callback only: whoever asked."""
+        assert self._then is None, "a pending has one taker"
+        if self._state in ("resolved", "failed"):
+            done(self)
+        else:
+            self._then = done
+
+    def result(self) -> T:
+        """The value, or the error raised. Only when it is settled."""
+        if self._state == "failed":
+            assert self._error is not None
+            raise self._error
+        assert self._state == "resolved", f"result() of a pending that is {self._state}"
+        return self._value  # type: ignore[return-value]
+
+    def map(self, fn: Callable[[T], Maybe[U]]) -> Pending[U]:
+        """A pending for `fn` of the value; cancelling it cancels this one."""
+        out: Pending[U] = Pending(self.cancel)
+
+        def done(p: Pending[T]) -> None:
+            try:
+                value = fn(p.result())
+            except Exception as error:
+                out.fail(error)
+                return
+            if isinstance(value, Pending):
+                out._on_cancel = value.cancel
+                value.then(out._copy)
+            else:
+                out.resolve(value)
+
+        self.then(done)
+        return out
+
+    def _copy(self, p: Pending[T]) -> None:
+        try:
+            value = p.result()
+        except Exception as error:
+            self.fail(error)
+        else:
+            self.resolve(value)
+
+    def __await__(self) -> Generator[Any, None, T]:
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+
+        def done(_: Pending[T]) -> None:
+            if not future.done():
+                future.set_result(None)
+
+        self.then(done)
+        try:
+            yield from future
+        except asyncio.CancelledError:
+            self.cancel()
+            raise
+        return self.result()
+
+
+Maybe = Union[T, Pending[T]]  # the value now, or later
+
+
+def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:
+    """`fn` of the value: now if it is there, else when it comes."""
+    return value.map(fn) if isinstance(value, Pending) else fn(value)
+
+
+def run(coroutine: Any) -> Pending[Any]:
+    """A coroutine as a pending: its task is cancelled when nobody wants the answer."""
+    task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
+    out: Pending[Any] = Pending(lambda: void(task.cancel()))
+
+    def done(t: asyncio.Task[Any]) -> None:
+        if t.cancelled():
+            out.fail(asyncio.CancelledError())
+        elif (error := t.exception()) is not None:
+            out.fail(error)
+        else:
+            out.resolve(t.result())
+
+    task.add_done_callback(done)
+    return out
+
+
+def void(_: object) -> None:
+    """Throw a value away."""
