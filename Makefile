@@ -1,0 +1,75 @@
+# Everything that is done in this checkout is a target here; .ci/run and pre-commit call these.
+# Needs Python 3.11 or later, make and git. As root, missing Debian packages are installed; otherwise they are named.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+PYTEST_ARGS ?=
+
+export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
+export PYTHONDONTWRITEBYTECODE :=
+
+.PHONY: help setup demo test coverage check format bench docs fuzz clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo 'make demo      the whole chain on the simulated machine, step by step'
+	@echo 'make test      every test, none skipped'
+	@echo 'make check     ruff, mypy and pyright, all strict'
+	@echo 'make setup     the virtual environment that the others use (.venv)'
+	@echo 'make coverage  the tests again, with branch coverage'
+	@echo 'make bench     what it costs, beside the floor of this machine'
+	@echo 'make docs      the manual, into site/'
+	@echo 'make fuzz      the message decoder under atheris for a minute'
+
+setup: $(VENV)/.base $(VENV)/.dev
+
+# One stamp for each set of packages: a demo does not wait for the checkers.
+$(VENV)/.base: pyproject.toml tools/venv
+	tools/venv $(PYTHON) $(VENV)
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[fast]' || \
+	    $(BIN)/python -m pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+$(VENV)/.dev $(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.base
+	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
+	@touch $@
+
+demo: $(VENV)/.base
+	@tools/need mke2fs
+	$(BIN)/lux9 demo
+
+test: $(VENV)/.dev
+	@tools/need mke2fs debugfs lspci
+	$(BIN)/python -m pytest --no-skips $(PYTEST_ARGS)
+
+coverage: $(VENV)/.dev
+	@tools/need mke2fs debugfs lspci
+	$(BIN)/coverage erase
+	$(BIN)/coverage run -m pytest --no-skips $(PYTEST_ARGS)
+	$(BIN)/coverage combine -q
+	$(BIN)/coverage report
+
+check: $(VENV)/.dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+format: $(VENV)/.dev
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: $(VENV)/.base
+	@tools/need mke2fs
+	$(BIN)/python -m bench
+
+docs: $(VENV)/.docs
+	$(BIN)/mkdocs build --strict
+
+fuzz: $(VENV)/.fuzz
+	mkdir -p fuzz/corpus
+	$(BIN)/python fuzz/fuzz_wire.py -max_total_time=60 -artifact_prefix=fuzz/ fuzz/corpus
+
+clean:
+	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

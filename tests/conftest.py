@@ -1,0 +1,22 @@
+"""What every test has: the option that turns a skip into a failure."""
+
+from __future__ import annotations
+
+import pytest
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    parser.addoption(
+        "--no-skips", action="store_true", help="fail the run when a test was skipped (make test)"
+    )
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """A skip says which tool is missing; where all tools were installed it is a failure."""
+    reporter = session.config.pluginmanager.get_plugin("terminalreporter")
+    if reporter is None or not session.config.getoption("--no-skips"):
+        return
+    if skipped := len(reporter.stats.get("skipped", [])):
+        reporter.write_line("")
+        reporter.write_line(f"--no-skips: {skipped} skipped, which counts as failed", red=True)
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
