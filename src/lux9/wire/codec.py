@@ -231,7 +231,8 @@ class Declared:
     layout: ClassVar[list[tuple[str, str]] | None] = None  # of a record whose fields are all fixed
 
     def __eq__(self, other: object) -> bool:
-        return type(self) is type(other) and tuple.__eq__(self, other)  # type: ignore[arg-type]
+        same: Any = tuple.__eq__  # of the tuple that a message is
+        return type(self) is type(other) and bool(same(self, other))
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(self)))  # type: ignore[arg-type]
@@ -279,7 +280,7 @@ def sized(cls: type[C]) -> type[C]:
         return value, last
 
     def sized_put(m: C) -> bytes:
-        body = put(m)
+        body: bytes = put(m)
         return len(body).to_bytes(2, "little") + body
 
     new.layout, new.get, new.put = None, staticmethod(sized_get), sized_put
@@ -300,7 +301,7 @@ def message(number: int) -> Callable[[type[C]], type[C]]:
                 body = put(m)
             except struct.error as error:
                 raise ProtocolError(f"{cls.__name__}: a field does not fit its width: {error}") from None
-            return HEADER.pack(len(body) + 7, number, tag) + body
+            return bytes(HEADER.pack(len(body) + 7, number, tag) + body)
 
         def parse(buf: memoryview, at: int, end: int) -> Any:
             value, last = get(buf, at, end)

@@ -43,6 +43,9 @@ class Listing(Protocol):
         ...
 
 
+Opened = Union[Handle, Listing]
+
+
 class Node(Protocol):
     """One file or directory of a tree, as a fid holds it before it is opened."""
 
@@ -59,11 +62,11 @@ class Node(Protocol):
         """What stat(5) tells."""
         ...
 
-    def open(self, mode: int) -> Maybe[Handle | Listing]:
+    def open(self, mode: int) -> Maybe[Opened]:
         """An open file, or a listing of a directory; `mode` as in open(5)."""
         ...
 
-    def create(self, name: str, perm: int, mode: int) -> Maybe[tuple[Node, Handle | Listing]]:
+    def create(self, name: str, perm: int, mode: int) -> Maybe[Created]:
         """A new file in this directory, open."""
         ...
 
@@ -74,3 +77,6 @@ class Node(Protocol):
     def wstat(self, stat: Stat) -> Maybe[None]:
         """Change what `stat` names; fields with all bits set, or empty, stay."""
         ...
+
+
+Created = tuple[Node, Opened]
