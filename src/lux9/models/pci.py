@@ -1,0 +1,411 @@
+"""What every device model stands on: a PCI function, the bus it is plugged into, and its host.
+
+A model subclasses `PciFunction`, says its identity, BARs and capabilities, and overrides `bar_read`,
+`bar_write` and `reset`. Configuration space, BAR sizing and decoding, the gates of the command register,
+INTx, MSI and MSI-X are done here, by PCI 3.0. What a model may ask of its machine is `Host`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from enum import Enum
+from typing import Literal, NamedTuple, Protocol
+
+from ..errors import DeviceError
+from .config import ConfigSpace
+
+Kind = Literal["mem", "io"]
+Access = tuple[Callable[[int, int, int], int], Callable[[int, int, int, int], None]]
+
+COMMAND, STATUS, BARS, CAPABILITIES, LINE, PIN = 0x04, 0x06, 0x10, 0x34, 0x3C, 0x3D
+IO, MEMORY, MASTER, NO_INTX = 1 << 0, 1 << 1, 1 << 2, 1 << 10
+ONES32 = 0xFFFF_FFFF
+
+
+class DmaFault(DeviceError):
+    """A transfer that did not happen: bus master is off, or the address is not the function's to reach."""
+
+
+class Fault(Enum):
+    """What a plan of faults can do to a function (`Host.fault`)."""
+
+    SLOW = "slow"  # a state that software waits for comes late (ready, running, reset done)
+    ONES = "ones"  # a read is answered by nobody
+    LOST = "lost"  # an interrupt never arrives
+    LATE = "late"  # the work, and the DMA in it, is done late
+    GONE = "gone"  # the function is pulled out
+    MEDIA = "media"  # the medium gives an error at an address
+
+
+class Host(Protocol):
+    """What a model may use of its machine."""
+
+    def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
+        """Writable views, in order, of the arenas that cover the range.
+
+        Raises DmaFault, already reported, when bus master is off or the function may not reach all of it.
+        """
+        ...
+
+    def interrupt(self, fn: PciFunction, asserted: bool) -> None:
+        """The level of the function's INTx pin."""
+        ...
+
+    def message(self, fn: PciFunction, address: int, data: int) -> None:
+        """A memory write of 4 bytes that is an interrupt message."""
+        ...
+
+    def defer(self, work: Callable[[], None], after: float = 0.0) -> None:
+        """Call `work` when the access in hand has been answered, `after` seconds later at the soonest."""
+        ...
+
+    def remap(self) -> None:
+        """What some function decodes has changed."""
+        ...
+
+    def fault(self, fn: PciFunction, kind: Fault, where: range = range(0)) -> float | None:
+        """Whether a fault of this kind is due now: None, or its seconds (0 where time means nothing).
+
+        `where` is what the work touches, in the model's unit (sectors for a disk's MEDIA).
+        """
+        ...
+
+    def report(self, fn: PciFunction, text: str) -> None:
+        """Tell whoever runs the machine: something that software should not have done, or that went wrong."""
+        ...
+
+
+class Unplugged:
+    """The host of a function that is in no machine: nothing reaches it, and it reaches nothing."""
+
+    def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
+        """Always a fault."""
+        raise DmaFault(f"{fn.name} is not plugged in: {size} bytes at {address:#x} went nowhere")
+
+    def interrupt(self, fn: PciFunction, asserted: bool) -> None:
+        """Lost."""
+
+    def message(self, fn: PciFunction, address: int, data: int) -> None:
+        """Lost."""
+
+    def defer(self, work: Callable[[], None], after: float = 0.0) -> None:
+        """Lost."""
+
+    def remap(self) -> None:
+        """Nobody decodes anything."""
+
+    def fault(self, fn: PciFunction, kind: Fault, where: range = range(0)) -> float | None:
+        """None is planned."""
+        return None
+
+    def report(self, fn: PciFunction, text: str) -> None:
+        """Lost."""
+
+
+class Identity(NamedTuple):
+    """What a function says that it is: header fields of PCI 3.0 §6.2.1 and §6.2.4."""
+
+    vendor: int
+    device: int
+    code: int  # class, subclass, interface: 0x010601
+    revision: int = 0
+    subvendor: int = 0x1AF4  # as QEMU gives its own devices
+    subsystem: int = 0x1100
+    pin: int = 0  # 1 to 4 for INTA to INTD, 0 for none
+    express: bool = False  # 4096 bytes of configuration space
+
+
+class Bar(NamedTuple):
+    """One base address register, as the function declares it: PCI 3.0 §6.2.5.1."""
+
+    size: int  # a power of two; 16 at the least for memory, 4 for ports
+    kind: Kind = "mem"
+    wide: bool = False  # 64-bit: takes the next register too
+    prefetch: bool = False
+
+    @property
+    def flags(self) -> int:
+        """The read-only bits at the bottom."""
+        return 1 if self.kind == "io" else self.wide << 2 | self.prefetch << 3
+
+    @property
+    def mask(self) -> int:
+        """The bits that software can write."""
+        return -self.size & ((1 << 64) - 1 if self.wide else ONES32)
+
+
+class Region(NamedTuple):
+    """A run of addresses that a function answers now; calls take (bar, offset in the bar, width)."""
+
+    kind: Kind
+    base: int
+    size: int
+    bar: int
+    offset: int
+    read: Callable[[int, int, int], int]
+    write: Callable[[int, int, int, int], None]
+
+
+class Capability:
+    """A structure in configuration space with an id, at a fixed place: PCI 3.0 §6.7.
+
+    A subclass declares its registers in `install` and acts in `changed`.
+    """
+
+    id = 0
+    size = 0
+
+    def __init__(self, at: int) -> None:
+        self.at = at
+        self.fn: PciFunction
+
+    def install(self, fn: PciFunction) -> None:
+        """Declare the registers."""
+        self.fn = fn
+
+    def changed(self) -> None:
+        """Software wrote to it."""
+
+    def reset(self) -> None:
+        """The function was reset; the registers have their reset values again."""
+
+    def inside(self) -> Iterator[tuple[int, range, Access]]:
+        """What it keeps in BARs: (bar, offsets, how they are read and written)."""
+        return iter(())
+
+
+class Messenger(Capability):
+    """A capability that raises interrupts by message: MSI or MSI-X."""
+
+    enabled = False
+
+    def send(self, vector: int) -> None:
+        """Raise one vector, or hold it pending while it is masked."""
+        raise NotImplementedError
+
+
+class Bus:
+    """Where functions are plugged in: 32 devices of 8 functions. The root bus is number 0."""
+
+    def __init__(self, parent: PciFunction | None = None) -> None:
+        self.parent = parent  # the bridge that it is behind
+        self.functions: dict[int, PciFunction] = {}  # by device << 3 | function
+
+    @property
+    def number(self) -> int:
+        """What configuration cycles call it."""
+        return 0 if self.parent is None else self.parent.config.data[0x19]
+
+    def walk(self) -> Iterator[PciFunction]:
+        """Every function on it and behind its bridges, each bridge before what is behind it."""
+        for fn in list(self.functions.values()):
+            yield fn
+            if fn.behind is not None:
+                yield from fn.behind.walk()
+
+
+class PciFunction:
+    """One function of a device: the base of every model.
+
+    `config` is its configuration space, `host` its machine, `devfn` and `bus` its place.
+    """
+
+    header = 0  # header type
+    behind: Bus | None = None  # the bus behind a bridge
+    bar_count = 6
+
+    def __init__(
+        self,
+        identity: Identity,
+        bars: Mapping[int, Bar] | None = None,
+        capabilities: Sequence[Capability] = (),
+    ) -> None:
+        self.identity = identity
+        self.bars = dict(bars or {})
+        self.capabilities = tuple(capabilities)
+        self.config = ConfigSpace(4096 if identity.express else 256)
+        self.host: Host = Unplugged()
+        self.bus: Bus | None = None
+        self.devfn = 0
+        self.asleep = False  # in D1 to D3hot: answers configuration cycles only
+        self._level = False  # what the model wants its pin to be
+        self._pin = False  # what the pin is
+        self._declare_header()
+        self._declare_bars()
+        self._install(self.capabilities)
+
+    def _declare_header(self) -> None:
+        declare, who = self.config.declare, self.identity
+        declare(0x00, 2, who.vendor)
+        declare(0x02, 2, who.device)
+        declare(COMMAND, 2, 0, writable=IO | MEMORY | MASTER | NO_INTX | 1 << 8)
+        declare(STATUS, 2, 0x10 if self.capabilities else 0, clears=0xF900)
+        declare(0x08, 4, who.code << 8 | who.revision)
+        declare(0x0C, 1, 0, writable=0xFF)
+        declare(0x0E, 1, self.header)
+        if self.header == 0:
+            declare(0x2C, 4, who.subsystem << 16 | who.subvendor)
+        declare(LINE, 1, 0, writable=0xFF)
+        declare(PIN, 1, who.pin)
+
+    def _declare_bars(self) -> None:
+        for n, bar in self.bars.items():
+            assert bar.size & (bar.size - 1) == 0, f"BAR{n}: {bar.size} is not a power of two"
+            assert n + bar.wide < self.bar_count, f"there is no BAR{n}"
+            self.config.declare(BARS + 4 * n, 8 if bar.wide else 4, bar.flags, writable=bar.mask)
+
+    def _install(self, capabilities: Sequence[Capability]) -> None:
+        link = CAPABILITIES
+        for cap in capabilities:
+            self.config.declare(link, 1, cap.at)
+            self.config.declare(cap.at, 2, cap.id)
+            cap.install(self)
+            link = cap.at + 1
+
+    # Its place
+
+    @property
+    def bdf(self) -> int:
+        """Bus, device and function, as its requests carry them."""
+        return (self.bus.number << 8 if self.bus else 0) | self.devfn
+
+    @property
+    def name(self) -> str:
+        """As lspci writes it: 0000:00:1f.2."""
+        return f"0000:{self.bdf >> 8:02x}:{self.devfn >> 3:02x}.{self.devfn & 7}"
+
+    def unplugged(self) -> None:
+        """It was pulled out: called by the machine. Work still to come finds no host."""
+        self.host = Unplugged()
+
+    # Configuration space
+
+    @property
+    def command(self) -> int:
+        """The command register."""
+        data = self.config.data
+        return data[4] | data[5] << 8
+
+    def config_read(self, offset: int, width: int) -> int:
+        """A configuration read by software."""
+        return self.config.read(offset, width)
+
+    def config_write(self, offset: int, width: int, value: int) -> None:
+        """A configuration write by software."""
+        self.config.write(offset, width, value)
+        if offset < 0x40:
+            self.header_written(offset, offset + width)
+            return
+        for cap in self.capabilities:
+            if offset < cap.at + cap.size and cap.at < offset + width:
+                cap.changed()
+
+    def header_written(self, start: int, end: int) -> None:
+        """Software wrote bytes `start` to `end` of the header; bridges have more to do here."""
+        if start < STATUS and end > COMMAND:
+            self._drive()
+            self.host.remap()
+        elif start < BARS + 4 * self.bar_count and end > BARS:
+            self.host.remap()
+
+    # BARs
+
+    def bar_address(self, n: int) -> int:
+        """Where BAR `n` is; 0 when nobody has placed it."""
+        bar = self.bars[n]
+        return self.config.read(BARS + 4 * n, 8 if bar.wide else 4) & bar.mask
+
+    def _decoded(self, n: int, bar: Bar) -> bool:
+        gate = IO if bar.kind == "io" else MEMORY
+        base = self.bar_address(n)
+        top = 0x1_0000 if bar.kind == "io" else 1 << 64 if bar.wide else 1 << 32
+        # Zero is not placed; what ends at the very top is being sized (QEMU: the same)
+        return bool(self.command & gate) and base != 0 and base + bar.size < top
+
+    def regions(self) -> Iterator[Region]:
+        """What it answers now, by its command register and BARs; they do not overlap one another."""
+        if self.asleep:
+            return
+        for n, bar in self.bars.items():
+            if self._decoded(n, bar):
+                yield from self._pieces(n, bar)
+
+    def _pieces(self, n: int, bar: Bar) -> Iterator[Region]:
+        """A BAR, cut where capabilities keep something in it."""
+        base, at = self.bar_address(n), 0
+        inner = sorted(
+            (rng.start, rng.stop, access)
+            for cap in self.capabilities
+            for held, rng, access in cap.inside()
+            if held == n
+        )
+        for start, stop, (read, write) in inner:
+            if at < start:
+                yield Region(bar.kind, base + at, start - at, n, at, self.bar_read, self.bar_write)
+            yield Region(bar.kind, base + start, stop - start, n, start, read, write)
+            at = stop
+        if at < bar.size:
+            yield Region(bar.kind, base + at, bar.size - at, n, at, self.bar_read, self.bar_write)
+
+    def bar_read(self, bar: int, offset: int, width: int) -> int:
+        """A read of `width` bytes in a BAR; a model overrides it."""
+        return 0
+
+    def bar_write(self, bar: int, offset: int, width: int, value: int) -> None:
+        """A write of `width` bytes in a BAR; a model overrides it."""
+
+    # Interrupts
+
+    @property
+    def messenger(self) -> Messenger | None:
+        """The enabled one of MSI-X and MSI, if there is one."""
+        for cap in self.capabilities:
+            if isinstance(cap, Messenger) and cap.enabled:
+                return cap
+        return None
+
+    def set_irq(self, asserted: bool) -> None:
+        """Whether the function has something to say: its INTx level, or with MSI on, one message a call.
+
+        Call it with True again for each new event: a level does not mind, a message would be missing.
+        """
+        self._level = asserted
+        if asserted and (by := self.messenger):
+            by.send(0)
+        self._drive()
+
+    def notify(self, vector: int) -> None:
+        """Raise one vector by MSI or MSI-X; nothing happens while neither is enabled."""
+        if by := self.messenger:
+            by.send(vector)
+
+    def _drive(self) -> None:
+        """Bring Status.Interrupt and the pin in line: PCI 3.0 §6.2.2 and §6.2.3."""
+        level = self._level and self.messenger is None
+        status = self.config.data[STATUS]
+        self.config.data[STATUS] = status | 8 if level else status & ~8
+        pin = level and not self.command & NO_INTX
+        if pin != self._pin:
+            self._pin = pin
+            self.host.interrupt(self, pin)
+
+    def interrupts_changed(self) -> None:
+        """A capability was switched on or off."""
+        self._drive()
+
+    # Reset
+
+    def reset(self) -> None:
+        """What RST# or a function-level reset does; a model overrides it and calls this first."""
+        self._level = False
+        self.asleep = False
+        self.config.reset()
+        for cap in self.capabilities:
+            cap.reset()
+        self._pin_low()
+        self.host.remap()
+
+    def _pin_low(self) -> None:
+        if self._pin:
+            self._pin = False
+            self.host.interrupt(self, False)
