@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar, Union
+from typing import Any, Generic, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -95,14 +95,15 @@ class Pending(Generic[T]):
                 return
             if isinstance(value, Pending):
                 out._on_cancel = value.cancel
-                value.then(out._copy)
+                value.then(out.take)
             else:
                 out.resolve(value)
 
         self.then(done)
         return out
 
-    def _copy(self, p: Pending[T]) -> None:
+    def take(self, p: Pending[T]) -> None:
+        """Settle as `p` did."""
         try:
             value = p.result()
         except Exception as error:
@@ -126,7 +127,7 @@ class Pending(Generic[T]):
         return self.result()
 
 
-Maybe = Union[T, Pending[T]]  # the value now, or later
+Maybe = T | Pending[T]  # the value now, or later
 
 
 def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:

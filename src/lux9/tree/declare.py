@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Mapping
-from typing import Any, ClassVar, Protocol, TypeVar, Union
+from typing import Any, ClassVar, Protocol, TypeVar
 
-from ..errors import ControlError, Lux9Error, PermissionDenied
-from ..pending import Maybe, Pending
+from ..errors import ControlError, PermissionDenied
+from ..pending import Maybe
 from ..wire.messages import DMDIR, OTRUNC
 from ..wire.node import Bytes, Handle
 
@@ -204,6 +204,3 @@ class Dir:
         """One of them; override where the mapping is dear to make."""
         return self.children().get(name)
 
-
-Answer = Union[str, None, Lux9Error]
-Event = Union[str, Pending[str]]

@@ -18,7 +18,6 @@ from typing import (
     ClassVar,
     NamedTuple,
     TypeVar,
-    Union,
     dataclass_transform,
     get_args,
     get_origin,
@@ -59,7 +58,7 @@ u16 = Annotated[int, Fixed("H")]
 u32 = Annotated[int, Fixed("I")]
 u64 = Annotated[int, Fixed("Q")]
 string = Annotated[str, Text()]
-blob = Annotated[Union[bytes, bytearray, memoryview], Counted()]
+blob = Annotated[bytes | bytearray | memoryview, Counted()]
 
 C = TypeVar("C")
 

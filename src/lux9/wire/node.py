@@ -7,12 +7,12 @@ a value, or a `Pending` when it has to be waited for. They raise `Lux9Error`; on
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol, Union
+from typing import Protocol
 
 from ..pending import Maybe
 from .messages import Qid, Stat
 
-Bytes = Union[bytes, bytearray, memoryview]
+Bytes = bytes | bytearray | memoryview
 
 
 class Handle(Protocol):
@@ -43,7 +43,7 @@ class Listing(Protocol):
         ...
 
 
-Opened = Union[Handle, Listing]
+Opened = Handle | Listing
 
 
 class Node(Protocol):

@@ -1,0 +1,152 @@
+"""9P served on asyncio: a `Session` behind a socket.
+
+A `BufferedProtocol`, because the loop then reads straight into our buffer; everything that one read brought is
+answered with one write.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import cast
+
+from ..errors import ProtocolError, UserError
+from .session import Bounds, Owner, Session
+
+FIRST_BUFFER = 1 << 16
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One client. `made(transport)` gives the owner once the connection is known."""
+
+    def __init__(
+        self,
+        owner: Callable[[asyncio.Transport], Owner],
+        bounds: Bounds | None = None,
+        after_batch: Callable[[], None] | None = None,
+        lost: Callable[[Connection], None] | None = None,
+    ) -> None:
+        self.owner, self.bounds, self.after_batch, self.lost = owner, bounds, after_batch, lost
+        self.buffer = bytearray(FIRST_BUFFER)
+        self.view, self.have = memoryview(self.buffer), 0
+        self.woken = False
+        self.session: Session
+        self.transport: asyncio.Transport
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Find out who it is, or hang up."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.loop = asyncio.get_running_loop()
+        self.session = Session(self.owner(self.transport), self.wake, self.bounds)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Room behind what is there."""
+        return self.view[self.have :]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Answer every whole message; keep the rest."""
+        self.have += nbytes
+        try:
+            used = self.session.receive(self.view[: self.have])
+        except ProtocolError as error:
+            self.session.owner.refused(error, "message", "")
+            self.flush()
+            self.transport.close()
+            return
+        if self.after_batch is not None:
+            self.after_batch()
+        self._keep(used)
+        self.flush()
+
+    def _keep(self, used: int) -> None:
+        left = self.have - used
+        if used and left:
+            self.buffer[:left] = self.buffer[used : self.have]
+        self.have = left
+        if left < len(self.buffer) and not (left >= 4):
+            return
+        wanted = int.from_bytes(self.buffer[:4], "little")
+        if wanted > len(self.buffer):
+            grown = bytearray(min(wanted, self.session.msize) + FIRST_BUFFER)
+            grown[:left] = self.buffer[:left]
+            self.buffer, self.view = grown, memoryview(grown)
+
+    def wake(self) -> None:
+        """An answer came outside of `buffer_updated`: send all that come in this turn of the loop at once."""
+        if not self.woken:
+            self.woken = True
+            self.loop.call_soon(self.flush)
+
+    def flush(self) -> None:
+        """Send what is there."""
+        self.woken = False
+        out = self.session.out
+        if out and not self.transport.is_closing():
+            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        out.clear()
+
+    def pause_writing(self) -> None:
+        """The client does not read: take no more from it, so that its answers stay bounded."""
+        self.transport.pause_reading()
+
+    def resume_writing(self) -> None:
+        """It reads again."""
+        self.transport.resume_reading()
+
+    def eof_received(self) -> bool:
+        """Half-closed is closed."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Everything that the client held goes."""
+        self.session.reset()
+        if self.lost is not None:
+            self.lost(self)
+
+    def close(self) -> None:
+        """Hang up."""
+        self.transport.abort()
+
+
+def unix_socket(path: Path) -> socket.socket:
+    """A listening socket with mode 0600. Raises UserError when somebody is listening there already."""
+    with contextlib.suppress(FileNotFoundError):
+        _clear(path)
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.bind(str(path))
+        path.chmod(0o600)
+        sock.listen(128)
+    except OSError as error:
+        sock.close()
+        raise UserError(f"{path}: cannot listen: {error.strerror}") from None
+    sock.setblocking(False)
+    return sock
+
+
+def _clear(path: Path) -> None:
+    """Take a dead server's socket away; refuse a live one's, and anything that is not a socket."""
+    if not path.is_socket():
+        path.stat()
+        raise UserError(f"{path}: there is a file that is not a socket; name another address")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+            return
+    raise UserError(f"{path}: a lux9 is running there; end it, or name another address with --listen")
+
+
+async def serve_socket(sock: socket.socket, connection: Callable[[], Connection]) -> Connection:
+    """Serve one connected socket."""
+    loop = asyncio.get_running_loop()
+    sock.setblocking(False)
+    _, protocol = await loop.create_connection(connection, sock=sock)
+    return protocol
+
+
+__all__ = ["Connection", "serve_socket", "unix_socket"]
