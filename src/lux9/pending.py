@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeAlias, TypeVar
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -127,7 +127,7 @@ class Pending(Generic[T]):
         return self.result()
 
 
-Maybe = T | Pending[T]  # the value now, or later
+Maybe: TypeAlias = T | Pending[T]  # the value now, or later
 
 
 def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:
