@@ -1,0 +1,192 @@
+"""The derived half of the manual: `{{ word … }}` in a page becomes what the code declares.
+
+    {{ tree /dev/pci lux9.kernel.dev.pci:PciDir }}    a directory's files and ctl commands
+    {{ registers lux9.arch.ahci:HBA }}                a block's registers, and the bits of each
+    {{ command boot }}                                a command's help
+    {{ messages }}  {{ errors }}                      the protocol's tables
+
+A page cannot say what the code does not: a name that is not there stops the build. MkDocs calls
+`on_page_markdown` (see `hooks` in mkdocs.yml); the tests call `expand`.
+"""
+
+from __future__ import annotations
+
+import importlib
+import re
+from collections.abc import Callable, Iterator
+from enum import IntEnum
+from typing import Any
+
+from lux9.regs import Banks, Block, Field, Register, Slot
+
+PLACEHOLDER = re.compile(r"^\{\{ (\w+)((?: +[^ }]+)*) \}\}$", re.MULTILINE)
+
+
+def expand(markdown: str) -> str:
+    """A page with its placeholders filled in."""
+    return PLACEHOLDER.sub(lambda m: "\n".join(WORDS[m[1]](*m[2].split())), markdown)
+
+
+def on_page_markdown(markdown: str, **_: object) -> str:
+    """MkDocs' hook: a page's source before it is rendered."""
+    return expand(markdown)
+
+
+def load(where: str) -> Any:
+    """`package.module:Name`."""
+    module, _, name = where.partition(":")
+    return getattr(importlib.import_module(module), name)
+
+
+def fenced(lines: Iterator[str] | list[str]) -> list[str]:
+    """Lines as they are."""
+    return ["```text", *lines, "```"]
+
+
+def row(*cells: object) -> str:
+    """One row of a table."""
+    return "| " + " | ".join(str(cell).replace("|", "\\|") for cell in cells) + " |"
+
+
+def head(*names: str) -> list[str]:
+    """A table's first two rows."""
+    return [row(*names), row(*("---" for _ in names))]
+
+
+def doc(thing: object) -> str:
+    """A docstring's first paragraph, on one line."""
+    return " ".join((thing.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+# --- trees ------------------------------------------------------------------------------------
+
+
+def tree(path: str, where: str) -> list[str]:
+    """The SYNOPSIS of one directory class."""
+    from lux9.tree import synopsis
+
+    return fenced([path.rstrip("/") + "/", *synopsis(load(where), "    ")])
+
+
+# --- registers --------------------------------------------------------------------------------
+
+
+def registers(where: str) -> list[str]:
+    """A block's register table; a bank of blocks is a table of its own, once; then each register's bits."""
+    block: type[Block] = load(where)
+    kinds: dict[str, type[Register]] = {}
+    return [*block_table(block, kinds), *(line for kind in kinds.values() for line in bits(kind))]
+
+
+def block_table(block: type[Block], kinds: dict[str, type[Register]]) -> Iterator[str]:
+    """The table of a block, then those of its banks; `kinds` gathers the registers that have bits."""
+    yield from ("", f"### {block.__name__}", "", doc(block), "")
+    yield from head("offset", "name", "bytes", "access", "what")
+    for name, slot in block.slots.items():
+        yield register_row(name, slot)
+        if slot.kind.fields:
+            kinds[slot.kind.__name__] = slot.kind
+    for name, bank in block.inner.items():
+        yield bank_row(name, bank)
+    for bank in block.inner.values():
+        yield from block_table(bank.kind, kinds)
+
+
+def register_row(name: str, slot: Slot[Any]) -> str:
+    """One register of a block."""
+    what = doc(slot.kind) if slot.kind.fields else ""
+    return row(f"`{slot.offset:#05x}`", name.rstrip("_"), slot.kind.size, slot.access.access, what)
+
+
+def bank_row(name: str, bank: Banks[Any]) -> str:
+    """A bank of blocks, in the table of the block that has it."""
+    extent = bank.stride * bank.count
+    what = f"{bank.count} × {bank.kind.__name__}, {bank.stride:#x} apart"
+    return row(f"`{bank.offset:#05x}`", f"{name}[{bank.count}]", extent, "", what)
+
+
+def bits(kind: type[Register]) -> Iterator[str]:
+    """The bits of a register, high to low as data sheets have them."""
+    yield from ("", f"#### {kind.__name__}", "", doc(kind), "")
+    yield from head("bits", "name", "values")
+    for name, field in sorted(kind.fields.items(), key=lambda item: -item[1].hi):
+        yield row(place(field), name.rstrip("_"), values(field))
+
+
+def place(field: Field) -> str:
+    """`31:28`, or `0`."""
+    return str(field.hi) if field.hi == field.lo else f"{field.hi}:{field.lo}"
+
+
+def values(field: Field) -> str:
+    """What the field's values mean, where they have names."""
+    cleared = "write one to clear" if field.w1c else ""
+    if issubclass(field.kind, IntEnum):
+        return ", ".join(f"{int(v)} {v.name}" for v in field.kind)
+    return cleared
+
+
+# --- the command line -------------------------------------------------------------------------
+
+
+def command(name: str) -> list[str]:
+    """What `lux9 NAME --help` prints."""
+    import click
+
+    from lux9.cli import main
+
+    context = click.Context(main, info_name="lux9", terminal_width=90)
+    found = main.get_command(context, name)
+    if found is None:
+        raise KeyError(f"lux9 has no command {name}")
+    with click.Context(found, info_name=name, parent=context, terminal_width=90) as inner:
+        return fenced(found.get_help(inner).splitlines())
+
+
+def commands() -> list[str]:
+    """A line a command, each with a link to its page."""
+    import click
+
+    from lux9.cli import main
+
+    context = click.Context(main, info_name="lux9")
+    names = main.list_commands(context)
+    found = {name: main.get_command(context, name) for name in names}
+    rows = [row(f"[{n}]({n}.md)", c.get_short_help_str(90)) for n, c in found.items() if c]
+    return [*head("command", "what it does"), *rows]
+
+
+# --- the protocol -----------------------------------------------------------------------------
+
+
+def messages() -> list[str]:
+    """Every message of every dialect, as intro(5) writes them."""
+    from lux9.wire.messages import DIALECTS
+
+    lines: list[str] = []
+    for dialect in DIALECTS.values():
+        lines += ["", f"## {dialect.version}", "", *head("number", "message", "on the wire")]
+        lines += [row(n, m.__name__, f"`{doc(m)}`") for n, m in sorted(dialect.types.items())]
+    return lines
+
+
+def errors() -> list[str]:
+    """The table between Plan 9's strings and errno."""
+    import errno
+
+    from lux9.errors import PLAN9
+
+    return [
+        *head("9P2000", "9P2000.L", "errno"),
+        *(row(text, number, errno.errorcode[number]) for number, text in sorted(PLAN9.items())),
+    ]
+
+
+WORDS: dict[str, Callable[..., list[str]]] = {
+    "tree": tree,
+    "registers": registers,
+    "command": command,
+    "commands": commands,
+    "messages": messages,
+    "errors": errors,
+}
