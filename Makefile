@@ -65,7 +65,7 @@ bench: $(VENV)/.base
 	$(BIN)/python -m bench
 
 docs: $(VENV)/.docs
-	$(BIN)/mkdocs build --strict
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
 
 fuzz: $(VENV)/.fuzz
 	mkdir -p fuzz/corpus
