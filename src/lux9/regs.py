@@ -8,7 +8,7 @@ reading and writing are calls, so that every access to hardware shows in the cod
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from enum import IntEnum
 from typing import (
     Any,
@@ -44,7 +44,7 @@ class Memory:
 
     __slots__ = ("view",)
 
-    def __init__(self, data: bytearray | memoryview) -> None:
+    def __init__(self, data: bytes | bytearray | memoryview) -> None:
         self.view = memoryview(data)
 
     def read(self, offset: int, width: int) -> int:
@@ -54,6 +54,14 @@ class Memory:
     def write(self, offset: int, width: int, value: int) -> None:
         """Set the word at a byte offset."""
         self.view[offset : offset + width] = value.to_bytes(width, "little")
+
+    def read_bytes(self, offset: int, count: int) -> bytes:
+        """Octets as they lie."""
+        return bytes(self.view[offset : offset + count])
+
+    def write_bytes(self, offset: int, data: bytes) -> None:
+        """Set octets as they lie."""
+        self.view[offset : offset + len(data)] = data
 
 
 class Field:
@@ -277,6 +285,17 @@ class W1C(RO[R]):
         self.window.write(self.offset, self.kind.size, value.raw)
 
 
+class W1S(RO[R]):
+    """Read; writing one sets, writing zero changes nothing: the device clears (PxCI, PxSACT)."""
+
+    __slots__ = ()
+    access = "w1s"
+
+    def set(self, value: R) -> None:
+        """Set the bits that are set in `value`."""
+        self.window.write(self.offset, self.kind.size, value.raw)
+
+
 A = TypeVar("A", bound=Reg[Any])
 
 
@@ -298,8 +317,7 @@ class Slot(Generic[A]):
     def __get__(self, block: Block | None, owner: type) -> Self | A:
         if block is None:
             return self
-        name = f"{block.name}.{self.name.rstrip('_')}" if block.name else self.name.rstrip("_")
-        made = self.access(block.window, block.base + self.offset, self.kind, name)
+        made = self.access(block.window, block.base + self.offset, self.kind, block.path(self.name))
         block.__dict__[self.name] = made  # found there next time, before this descriptor
         return made
 
@@ -324,6 +342,11 @@ def w1c(offset: int, kind: type[R]) -> Slot[W1C[R]]:
     return Slot(W1C[R], offset, kind)
 
 
+def w1s(offset: int, kind: type[R]) -> Slot[W1S[R]]:
+    """A register whose bits are set by writing one."""
+    return Slot(W1S[R], offset, kind)
+
+
 class Row(NamedTuple):
     """A register of a block, wherever it lies in its banks: `port[3].cmd`."""
 
@@ -333,57 +356,151 @@ class Row(NamedTuple):
     access: str
 
 
+class Octets:
+    """A run of octets in a window: text, a FIS, parameter data."""
+
+    __slots__ = ("length", "name", "offset", "window")
+
+    def __init__(self, window: Window, offset: int, length: int, name: str = "") -> None:
+        self.window, self.offset, self.length, self.name = window, offset, length, name
+
+    def read(self) -> bytes:
+        """All of them, in order of offset."""
+        whole = getattr(self.window, "read_bytes", None)
+        if whole is not None:
+            return cast("bytes", whole(self.offset, self.length))
+        return bytes(self.window.read(self.offset + i, 1) for i in range(self.length))
+
+    def write(self, data: bytes) -> None:
+        """Set the first `len(data)` of them; the rest stays. Raises ValueError when it is too long."""
+        if len(data) > self.length:
+            raise ValueError(f"{self.name}: {len(data)} bytes do not fit {self.length}")
+        whole = getattr(self.window, "write_bytes", None)
+        if whole is not None:
+            whole(self.offset, data)
+            return
+        for i, octet in enumerate(data):
+            self.window.write(self.offset + i, 1, octet)
+
+
+class Run:
+    """Octets' place in a block. On an instance it is the accessor, made once."""
+
+    __slots__ = ("length", "name", "offset")
+
+    def __init__(self, offset: int, length: int) -> None:
+        self.offset, self.length, self.name = offset, length, ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, block: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, block: Block, owner: type) -> Octets: ...
+    def __get__(self, block: Block | None, owner: type) -> Self | Octets:
+        if block is None:
+            return self
+        made = Octets(block.window, block.base + self.offset, self.length, block.path(self.name))
+        block.__dict__[self.name] = made
+        return made
+
+
+def octets(offset: int, length: int) -> Run:
+    """A run of octets with no inner order of bytes."""
+    return Run(offset, length)
+
+
 class Block:
-    """A bank of registers, or a structure in memory, at a base in a window."""
+    """A bank of registers, or a structure in memory, at a base in a window.
+
+    `class Prd(Block, size=16)`: its bytes with the reserved ones at the end, where the last register does not tell.
+    """
 
     slots: ClassVar[dict[str, Slot[Any]]] = {}
+    runs: ClassVar[dict[str, Run]] = {}
+    parts: ClassVar[dict[str, Part[Any]]] = {}
     inner: ClassVar[dict[str, Banks[Any]]] = {}
+    size: ClassVar[int] = 0
 
-    def __init_subclass__(cls) -> None:
+    def __init_subclass__(cls, size: int = 0) -> None:
         cls.slots = {k: v for k, v in _members(cls) if isinstance(v, Slot)}
+        cls.runs = {k: v for k, v in _members(cls) if isinstance(v, Run)}
+        cls.parts = {k: v for k, v in _members(cls) if isinstance(v, Part)}
         cls.inner = {k: v for k, v in _members(cls) if isinstance(v, Banks)}
+        cls.size = size or cls.extent()
 
     def __init__(self, window: Window, base: int = 0, name: str = "") -> None:
         self.window, self.base, self.name = window, base, name
+
+    def path(self, name: str) -> str:
+        """A member's name from the outermost block: `port[3].cmd`."""
+        name = name.rstrip("_")
+        return f"{self.name}.{name}" if self.name else name
 
     @classmethod
     def rows(cls, base: int = 0, prefix: str = "", counts: dict[str, int] | None = None) -> Iterator[Row]:
         """Every register, banks unrolled; `counts` says how many of a bank's are there (`port=6`)."""
         for name, slot in cls.slots.items():
             yield Row(base + slot.offset, prefix + name.rstrip("_"), slot.kind, slot.access.access)
+        for name, part in cls.parts.items():
+            yield from part.kind.rows(base + part.offset, f"{prefix}{name.rstrip('_')}.", counts)
         for name, bank in cls.inner.items():
             for i in range((counts or {}).get(name, bank.count)):
                 at = base + bank.offset + i * bank.stride
-                yield from bank.kind.rows(at, f"{prefix}{name}[{i}].", counts)
+                yield from bank.kind.rows(at, f"{prefix}{name.rstrip('_')}[{i}].", counts)
 
     @classmethod
     def at(cls, offset: int) -> Row | None:
-        """The register that holds a byte offset, or None."""
+        """The register that holds a byte offset, or None; an octet of a run is `serial[3]`."""
         for slot in cls.slots.values():
             if slot.offset <= offset < slot.offset + slot.kind.size:
                 return Row(slot.offset, slot.name.rstrip("_"), slot.kind, slot.access.access)
-        for name, bank in cls.inner.items():
+        for run in cls.runs.values():
+            if run.offset <= offset < run.offset + run.length:
+                return Row(offset, f"{run.name.rstrip('_')}[{offset - run.offset}]", U8, "rw")
+        return cls._deeper(offset)
+
+    @classmethod
+    def _deeper(cls, offset: int) -> Row | None:
+        for part in cls.parts.values():
+            row = part.kind.at(offset - part.offset)
+            if row is not None:
+                return _moved(row, part.offset, part.name.rstrip("_"))
+        for bank in cls.inner.values():
             i, inside = divmod(offset - bank.offset, bank.stride)
             if 0 <= i < bank.count and (row := bank.kind.at(inside)) is not None:
-                base = bank.offset + i * bank.stride
-                return row._replace(offset=base + row.offset, name=f"{name}[{i}].{row.name}")
+                return _moved(row, bank.offset + i * bank.stride, f"{bank.name.rstrip('_')}[{i}]")
         return None
 
     @classmethod
     def extent(cls) -> int:
-        """Bytes from the base to the end of the last register."""
-        own = [s.offset + s.kind.size for s in cls.slots.values()]
-        banked = [b.offset + (b.count - 1) * b.stride + b.kind.extent() for b in cls.inner.values()]
-        return max(own + banked, default=0)
+        """Bytes from the base to the end: `size` where it was given, else of the last register."""
+        ends = [s.offset + s.kind.size for s in cls.slots.values()]
+        ends += [r.offset + r.length for r in cls.runs.values()]
+        ends += [p.offset + p.kind.extent() for p in cls.parts.values()]
+        ends += [b.offset + (b.count - 1) * b.stride + b.kind.extent() for b in cls.inner.values()]
+        return max([*ends, vars(cls).get("size", 0)])
 
     @classmethod
     def pack(cls, **values: Register) -> bytes:
         """The structure as bytes, the named registers set and the rest zero."""
         out = bytearray(cls.extent())
         for name, value in values.items():
-            at = cls.slots[name].offset
-            out[at : at + value.size] = value.raw.to_bytes(value.size, "little")
+            slot = cls.slots[name]
+            if not isinstance(value, slot.kind):
+                raise TypeError(f"{cls.__name__}.{name} is a {slot.kind.__name__}, not {value!r}")
+            out[slot.offset : slot.offset + value.size] = value.raw.to_bytes(value.size, "little")
         return bytes(out)
+
+    @classmethod
+    def over(cls, data: bytes | bytearray | memoryview, base: int = 0) -> Self:
+        """The structure that lies in these bytes."""
+        return cls(Memory(data), base)
+
+
+def _moved(row: Row, by: int, under: str) -> Row:
+    return row._replace(offset=by + row.offset, name=f"{under}.{row.name}")
 
 
 def _members(cls: type) -> Iterator[tuple[str, Any]]:
@@ -396,8 +513,67 @@ def _members(cls: type) -> Iterator[tuple[str, Any]]:
 B = TypeVar("B", bound=Block)
 
 
+class Part(Generic[B]):
+    """A block's place in a block. On an instance it is that block."""
+
+    __slots__ = ("kind", "name", "offset")
+
+    def __init__(self, offset: int, kind: type[B]) -> None:
+        self.offset, self.kind, self.name = offset, kind, ""
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @overload
+    def __get__(self, block: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, block: Block, owner: type) -> B: ...
+    def __get__(self, block: Block | None, owner: type) -> Self | B:
+        if block is None:
+            return self
+        made = self.kind(block.window, block.base + self.offset, block.path(self.name))
+        block.__dict__[self.name] = made
+        return made
+
+
+def part(offset: int, kind: type[B]) -> Part[B]:
+    """One block inside another."""
+    return Part(offset, kind)
+
+
+class Bank(Sequence[B]):
+    """The blocks of a bank, each made when it is first asked for."""
+
+    __slots__ = ("_made", "_of", "_parent")
+
+    def __init__(self, parent: Block, of: Banks[B]) -> None:
+        self._parent, self._of = parent, of
+        self._made: dict[int, B] = {}
+
+    def __len__(self) -> int:
+        return self._of.count
+
+    @overload
+    def __getitem__(self, i: int) -> B: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[B]: ...
+    def __getitem__(self, i: int | slice) -> B | list[B]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(*i.indices(len(self)))]
+        made = self._made.get(i)
+        return self._make(i) if made is None else made
+
+    def _make(self, i: int) -> B:
+        of, parent = self._of, self._parent
+        if not 0 <= i < of.count:
+            raise IndexError(f"{parent.path(of.name)}[{i}]: there are {of.count}")
+        at = parent.base + of.offset + i * of.stride
+        self._made[i] = made = of.kind(parent.window, at, f"{parent.path(of.name)}[{i}]")
+        return made
+
+
 class Banks(Generic[B]):
-    """`count` blocks of one kind, `stride` bytes apart. On an instance it is their list."""
+    """`count` blocks of one kind, `stride` bytes apart. On an instance it is their sequence."""
 
     __slots__ = ("count", "kind", "name", "offset", "stride")
 
@@ -410,14 +586,11 @@ class Banks(Generic[B]):
     @overload
     def __get__(self, block: None, owner: type) -> Self: ...
     @overload
-    def __get__(self, block: Block, owner: type) -> list[B]: ...
-    def __get__(self, block: Block | None, owner: type) -> Self | list[B]:
+    def __get__(self, block: Block, owner: type) -> Bank[B]: ...
+    def __get__(self, block: Block | None, owner: type) -> Self | Bank[B]:
         if block is None:
             return self
-        made = [
-            self.kind(block.window, block.base + self.offset + i * self.stride, f"{self.name}[{i}]")
-            for i in range(self.count)
-        ]
+        made: Bank[B] = Bank(block, self)
         block.__dict__[self.name] = made
         return made
 
