@@ -1,0 +1,173 @@
+"""A volume as the nodes of a 9P tree, read-only.
+
+Symbolic links are followed here, as 9P2000 has none: a walk through one goes on at its target, which never
+leaves the file system, and a directory shows the target's facts under the link's name. A link that leads
+nowhere is listed as itself and cannot be walked to. Modes and owners are shown, not enforced: who may see the
+tree is the business of the kernel, which mounted it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from ..errors import NotADirectory, NotFound, ReadOnly
+from ..pending import Maybe
+from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, Qid, Stat
+from ..wire.node import Bytes, Created, Node, Opened
+from .inode import INLINE_DATA_FL, Inode
+from .libext2 import Corrupt
+from .volume import TooManyLinks, Volume
+
+NEVER = 0xFFFFFFFF  # times are 32 bits in stat(5), until 2106
+
+
+def qid_of(inode: Inode) -> Qid:
+    """The path is the inode with its generation; the version grows with every change that ext4 records."""
+    changed = inode.version + (inode.ctime >> 20) + (inode.mtime >> 20)  # about milliseconds
+    kind = QTDIR if inode.is_dir else QTFILE
+    return Qid(kind, changed & 0xFFFFFFFF or 1, inode.generation << 32 | inode.ino)
+
+
+def stat_of(name: str, inode: Inode) -> Stat:
+    """stat(5): sizes in bytes, times in seconds, owners as decimal numbers."""
+    return Stat(
+        type=0,
+        dev=0,
+        qid=qid_of(inode),
+        mode=inode.mode & 0o777 | (DMDIR if inode.is_dir else 0),
+        atime=_seconds(inode.atime),
+        mtime=_seconds(inode.mtime),
+        length=inode.size if inode.is_file or inode.is_link else 0,
+        name=name,
+        uid=str(inode.uid),
+        gid=str(inode.gid),
+        muid="",
+    )
+
+
+def _seconds(nanoseconds: int) -> int:
+    return min(max(nanoseconds // 1_000_000_000, 0), NEVER)
+
+
+@dataclass(frozen=True, slots=True)
+class Ext4Node:
+    """A file or directory of a volume, under the name that it was found by."""
+
+    volume: Volume
+    inode: Inode
+    name: str
+
+    @property
+    def qid(self) -> Qid:
+        """What it is, which version, and its number."""
+        return qid_of(self.inode)
+
+    def walk(self, name: str) -> Node:
+        """One step down or up, through symbolic links; `..` of the root is the root."""
+        return Ext4Node(self.volume, self.volume.find(self.inode, name), name)
+
+    def look(self, name: str) -> Ext4Node:
+        """One step, but a symbolic link is found itself: for the dialects that have them."""
+        return Ext4Node(self.volume, self.volume.step(self.inode, name), name)
+
+    def target(self) -> str:
+        """What a symbolic link says."""
+        return self.volume.target(self.inode)
+
+    def stat(self) -> Stat:
+        """What stat(5) tells."""
+        return stat_of(self.name, self.inode)
+
+    def open(self, mode: int) -> Opened:
+        """A listing of a directory, or a file for reading. Any way to change it is refused."""
+        if mode not in (OREAD, OEXEC):
+            raise self._read_only()
+        if self.inode.is_dir:
+            return DirListing(self.volume, self.inode)
+        self.volume.check_readable(self.inode)
+        if self.inode.flags & INLINE_DATA_FL:
+            return InlineHandle(self.volume.inline(self.inode))
+        return FileHandle(self.volume, self.inode)
+
+    def create(self, name: str, perm: int, mode: int) -> Created:
+        """Refused."""
+        raise self._read_only()
+
+    def remove(self) -> None:
+        """Refused."""
+        raise self._read_only()
+
+    def wstat(self, stat: Stat) -> None:
+        """Refused."""
+        raise self._read_only()
+
+    def _read_only(self) -> ReadOnly:
+        return ReadOnly(f"{self.name}: ext4 is served for reading")
+
+
+class _ReadHandle:
+    def write(self, offset: int, data: memoryview) -> int:
+        """Refused."""
+        raise ReadOnly("ext4 is served for reading")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class FileHandle(_ReadHandle):
+    """An open file: its reads go to the device side by side."""
+
+    def __init__(self, volume: Volume, inode: Inode) -> None:
+        self._volume, self._inode = volume, inode
+
+    def read(self, offset: int, count: int) -> Maybe[Bytes]:
+        """Up to `count` bytes; empty at the end."""
+        return self._volume.read(self._inode, offset, count)
+
+
+class InlineHandle(_ReadHandle):
+    """An open file that lies in its inode."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+
+    def read(self, offset: int, count: int) -> Bytes:
+        """Up to `count` bytes; empty at the end."""
+        return self._data[offset : offset + count]
+
+
+class DirListing:
+    """An open directory, `.` and `..` left out as in every 9P directory."""
+
+    def __init__(self, volume: Volume, inode: Inode) -> None:
+        self._volume, self._inode = volume, inode
+
+    def entries(self) -> Sequence[Stat]:
+        """Every entry, in the order of the inodes: their table is then read once, from end to end."""
+        names = self._volume.names(self._inode)
+        found = sorted((ino, name) for name, ino in names.items() if name not in (".", ".."))
+        return [stat_of(name, self._facts(ino, name)) for ino, name in found]
+
+    def _facts(self, ino: int, name: str) -> Inode:
+        """The inode that a walk would find; of a link that leads nowhere, its own."""
+        try:
+            here = self._volume.inode(ino)
+        except (
+            Corrupt
+        ):  # one broken inode does not hide the others: walking to it tells what is wrong
+            return Inode(ino, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"")
+        if not here.is_link:
+            return here
+        try:
+            return self._volume.find(self._inode, name)
+        except (Corrupt, NotADirectory, NotFound, TooManyLinks):
+            return here
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+def root_of(volume: Volume) -> Node:
+    """The node that an attach gives."""
+    return Ext4Node(volume, volume.root, "/")
