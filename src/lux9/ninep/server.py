@@ -14,9 +14,8 @@ from pathlib import Path
 from typing import cast
 
 from ..errors import ProtocolError, UserError
+from .inbox import Inbox
 from .session import Bounds, Owner, Session
-
-FIRST_BUFFER = 1 << 16
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -30,8 +29,6 @@ class Connection(asyncio.BufferedProtocol):
         lost: Callable[[Connection], None] | None = None,
     ) -> None:
         self.owner, self.bounds, self.after_batch, self.lost = owner, bounds, after_batch, lost
-        self.buffer = bytearray(FIRST_BUFFER)
-        self.view, self.have = memoryview(self.buffer), 0
         self.woken = False
         self.session: Session
         self.transport: asyncio.Transport
@@ -41,16 +38,16 @@ class Connection(asyncio.BufferedProtocol):
         self.transport = cast("asyncio.Transport", transport)
         self.loop = asyncio.get_running_loop()
         self.session = Session(self.owner(self.transport), self.wake, self.bounds)
+        self.inbox = Inbox(self.session.receive)
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room behind what is there."""
-        return self.view[self.have :]
+        return self.inbox.room()
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Answer every whole message; keep the rest."""
-        self.have += nbytes
+        """Answer every whole message; a client that talks nonsense is told so, and hung up on."""
         try:
-            used = self.session.receive(self.view[: self.have])
+            self.inbox.took(nbytes)
         except ProtocolError as error:
             self.session.owner.refused(error, "message", "")
             self.flush()
@@ -58,21 +55,7 @@ class Connection(asyncio.BufferedProtocol):
             return
         if self.after_batch is not None:
             self.after_batch()
-        self._keep(used)
         self.flush()
-
-    def _keep(self, used: int) -> None:
-        left = self.have - used
-        if used and left:
-            self.buffer[:left] = self.buffer[used : self.have]
-        self.have = left
-        if left < len(self.buffer) and not (left >= 4):
-            return
-        wanted = int.from_bytes(self.buffer[:4], "little")
-        if wanted > len(self.buffer):
-            grown = bytearray(min(wanted, self.session.msize) + FIRST_BUFFER)
-            grown[:left] = self.buffer[:left]
-            self.buffer, self.view = grown, memoryview(grown)
 
     def wake(self) -> None:
         """An answer came outside of `buffer_updated`: send all that come in this turn of the loop at once."""

@@ -1,0 +1,168 @@
+"""What carries a client's bytes: a blocking socket, asyncio, or a call within one process."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, cast
+
+from ..errors import Disconnected, ProtocolError, UserError
+from ..wire.node import Bytes
+from .caller import Caller
+from .inbox import Inbox
+from .session import Session
+
+BATCH = 512  # parts in one sendmsg; IOV_MAX is 1024
+
+
+class SocketWire:
+    """A blocking socket. On a loop, `readable` is called when something came without being waited for."""
+
+    def __init__(self, caller: Caller, sock: socket.socket) -> None:
+        self.caller, self.sock, self.inbox = caller, sock, Inbox(caller.receive)
+        caller.wire = self
+
+    def send(self, parts: list[Bytes]) -> None:
+        """Send them all."""
+        try:
+            if len(parts) == 1:
+                self.sock.sendall(parts[0])
+            else:
+                self.sock.sendall(b"".join(parts))
+        except OSError as error:
+            self._lost(error.strerror or "closed")
+
+    def wait(self) -> None:
+        """Block until something came."""
+        try:
+            count = self.sock.recv_into(self.inbox.room())
+        except OSError as error:
+            self._lost(error.strerror or "closed")
+            return
+        if not count:
+            self._lost("the other side hung up")
+            return
+        try:
+            self.inbox.took(count)
+        except ProtocolError as error:
+            self.caller.lost(error)
+
+    def _lost(self, why: str) -> None:
+        self.caller.lost(Disconnected(why))
+
+    def close(self) -> None:
+        """Hang up."""
+        self.sock.close()
+
+
+class LoopWire(asyncio.BufferedProtocol):
+    """A transport of the event loop; nobody waits, everybody is told."""
+
+    def __init__(self, caller: Caller, lost: Callable[[], None] | None = None) -> None:
+        self.caller, self.inbox, self.on_lost = caller, Inbox(caller.receive), lost
+        self.transport: asyncio.Transport
+        caller.wire = self
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """From here requests go out at the end of each turn of the loop."""
+        self.transport = cast("asyncio.Transport", transport)
+        self.caller.soon = asyncio.get_running_loop().call_soon
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Room behind what is there."""
+        return self.inbox.room()
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Settle what was answered; a server that talks nonsense is hung up on."""
+        try:
+            self.inbox.took(nbytes)
+        except ProtocolError as error:
+            self.caller.lost(error)
+            self.transport.abort()
+
+    def eof_received(self) -> bool:
+        """Half-closed is closed."""
+        return False
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Everything that waits fails."""
+        self.caller.lost()
+        if self.on_lost is not None:
+            self.on_lost()
+
+    def send(self, parts: list[Bytes]) -> None:
+        """Hand them to the loop."""
+        if not self.transport.is_closing():
+            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
+
+    def wait(self) -> None:
+        """Not on a loop."""
+        raise AssertionError("a request on the loop is awaited, not waited for")
+
+    def close(self) -> None:
+        """Hang up."""
+        self.transport.abort()
+
+
+class DirectWire:
+    """A session in this very process: a call, no socket. `pump` lets the rest of the kernel do its work."""
+
+    def __init__(self, caller: Caller, pump: Callable[[], None]) -> None:
+        self.caller, self.pump = caller, pump
+        self.session: Session
+        caller.wire = self
+
+    def send(self, parts: list[Bytes]) -> None:
+        """The session answers at once what it can."""
+        data = memoryview(b"".join(parts))
+        used = self.session.receive(data)
+        assert used == len(data), "a client sends whole messages"
+        self.deliver()
+
+    def deliver(self) -> None:
+        """Take the session's answers in."""
+        out, self.session.out[:] = list(self.session.out), []
+        for packet in _messages(out):
+            self.caller.receive(memoryview(packet))
+
+    def wait(self) -> None:
+        """Whatever is waited for comes from work that is due."""
+        self.pump()
+        self.deliver()
+
+    def close(self) -> None:
+        """End the session."""
+        self.session.reset()
+        self.caller.lost()
+
+
+def _messages(out: list[Bytes]) -> list[Bytes]:
+    """Parts to messages: a long answer's header and data are two parts."""
+    return [b"".join(out)] if out else []
+
+
+def dial(addr: str) -> socket.socket:
+    """A connected socket for `unix!PATH` or `fd!N`. Raises UserError with the remedy."""
+    kind, _, where = addr.partition("!")
+    if kind == "fd" and where.isdigit():
+        return socket.socket(fileno=int(where))
+    if kind != "unix" or not where:
+        raise UserError(f"{addr!r} is not an address; write unix!/path/to/socket or fd!3")
+    sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        sock.connect(where)
+    except OSError as error:
+        sock.close()
+        remedy = "start one with `lux9 boot`" if not Path(where).exists() else "is it still running?"
+        raise UserError(f"no lux9 at {where}: {error.strerror}; {remedy}") from None
+    return sock
+
+
+async def connect(caller: Caller, sock: socket.socket, lost: Callable[[], None] | None = None) -> LoopWire:
+    """Put a caller on the loop, behind a connected socket."""
+    sock.setblocking(False)
+    loop: Any = asyncio.get_running_loop()
+    _, wire = await loop.create_connection(lambda: LoopWire(caller, lost), sock=sock)
+    return cast("LoopWire", wire)
