@@ -12,14 +12,16 @@ A page cannot say what the code does not: a name that is not there stops the bui
 from __future__ import annotations
 
 import importlib
+import inspect
 import re
 from collections.abc import Callable, Iterator
 from enum import IntEnum
 from typing import Any
 
-from lux9.regs import Banks, Block, Field, Register, Slot
+from lux9.regs import Block, Field, Register
 
 PLACEHOLDER = re.compile(r"^\{\{ (\w+)((?: +[^ }]+)*) \}\}$", re.MULTILINE)
+REMARK = re.compile(r"^    (\w+)\s*(?::\s*\w+)?\s*=[^#]*\)\s*#\s*(.+)$")
 
 
 def expand(markdown: str) -> str:
@@ -72,45 +74,62 @@ def tree(path: str, where: str) -> list[str]:
 
 
 def registers(where: str) -> list[str]:
-    """A block's register table; a bank of blocks is a table of its own, once; then each register's bits."""
-    block: type[Block] = load(where)
-    kinds: dict[str, type[Register]] = {}
-    return [*block_table(block, kinds), *(line for kind in kinds.values() for line in bits(kind))]
+    """A block's table, a table for each kind of block in it, then each register's bits."""
+    blocks = list(dict.fromkeys(nested(load(where))))
+    kinds = {slot.kind for block in blocks for slot in block.slots.values() if slot.kind.fields}
+    lines = [line for block in blocks for line in block_table(block)]
+    return lines + [line for kind in sorted(kinds, key=by_name) for line in bits(kind)]
 
 
-def block_table(block: type[Block], kinds: dict[str, type[Register]]) -> Iterator[str]:
-    """The table of a block, then those of its banks; `kinds` gathers the registers that have bits."""
+def by_name(kind: type) -> str:
+    """A class's name."""
+    return kind.__name__
+
+
+def nested(block: type[Block]) -> Iterator[type[Block]]:
+    """A block, and the kinds of the blocks in it."""
+    yield block
+    for part in block.parts.values():
+        yield from nested(part.kind)
+    for bank in block.inner.values():
+        yield from nested(bank.kind)
+
+
+def block_table(block: type[Block]) -> Iterator[str]:
+    """The table of a block, in the order of offsets."""
     yield from ("", f"### {block.__name__}", "", doc(block), "")
     yield from head("offset", "name", "bytes", "access", "what")
+    yield from (text for _, text in sorted(members(block)))
+    yield ""
+
+
+def members(block: type[Block]) -> Iterator[tuple[int, str]]:
+    """Offset and row of everything in a block."""
+    said = remarks(block)
     for name, slot in block.slots.items():
-        yield register_row(name, slot)
-        if slot.kind.fields:
-            kinds[slot.kind.__name__] = slot.kind
+        what = doc(slot.kind) if slot.kind.fields else said.get(name, "")
+        yield member(slot.offset, name, slot.kind.size, slot.access.access, what)
+    for name, run in block.runs.items():
+        yield member(run.offset, name, run.length, "rw", said.get(name, "octets"))
+    for name, part in block.parts.items():
+        yield member(part.offset, name, part.kind.extent(), "", f"a {part.kind.__name__}")
     for name, bank in block.inner.items():
-        yield bank_row(name, bank)
-    for bank in block.inner.values():
-        yield from block_table(bank.kind, kinds)
+        what = f"{bank.count} × {bank.kind.__name__}, {bank.stride:#x} apart"
+        yield member(bank.offset, name, bank.stride * bank.count, "", what)
 
 
-def register_row(name: str, slot: Slot[Any]) -> str:
-    """One register of a block."""
-    what = doc(slot.kind) if slot.kind.fields else ""
-    return row(f"`{slot.offset:#05x}`", name.rstrip("_"), slot.kind.size, slot.access.access, what)
-
-
-def bank_row(name: str, bank: Banks[Any]) -> str:
-    """A bank of blocks, in the table of the block that has it."""
-    extent = bank.stride * bank.count
-    what = f"{bank.count} × {bank.kind.__name__}, {bank.stride:#x} apart"
-    return row(f"`{bank.offset:#05x}`", f"{name}[{bank.count}]", extent, "", what)
+def member(offset: int, name: str, size: int, access: str, what: str) -> tuple[int, str]:
+    """One row of a block's table, with what it is sorted by."""
+    return offset, row(f"`{offset:#05x}`", name.rstrip("_"), size, access, what)
 
 
 def bits(kind: type[Register]) -> Iterator[str]:
     """The bits of a register, high to low as data sheets have them."""
+    said = remarks(kind)
     yield from ("", f"#### {kind.__name__}", "", doc(kind), "")
-    yield from head("bits", "name", "values")
+    yield from head("bits", "name", "what")
     for name, field in sorted(kind.fields.items(), key=lambda item: -item[1].hi):
-        yield row(place(field), name.rstrip("_"), values(field))
+        yield row(place(field), name.rstrip("_"), "; ".join(facts(field, said.get(name, ""))))
 
 
 def place(field: Field) -> str:
@@ -118,12 +137,26 @@ def place(field: Field) -> str:
     return str(field.hi) if field.hi == field.lo else f"{field.hi}:{field.lo}"
 
 
-def values(field: Field) -> str:
-    """What the field's values mean, where they have names."""
-    cleared = "write one to clear" if field.w1c else ""
+def facts(field: Field, remark: str) -> Iterator[str]:
+    """What is known of a field: its remark, the names of its values, what a write does."""
+    if remark:
+        yield remark
     if issubclass(field.kind, IntEnum):
-        return ", ".join(f"{int(v)} {v.name}" for v in field.kind)
-    return cleared
+        yield ", ".join(f"{int(value)} {value.name}" for value in field.kind)
+    if field.w1c:
+        yield "write one to clear"
+
+
+def remarks(cls: type) -> dict[str, str]:
+    """The comments that stand beside the members of a class: `st: bool = bit(0)  # start the list`."""
+    lines = [line for base in reversed(cls.__mro__) for line in source(base)]
+    found = (REMARK.match(line) for line in lines)
+    return {m[1]: m[2] for m in found if m}
+
+
+def source(cls: type) -> list[str]:
+    """The lines of one of our classes."""
+    return inspect.getsource(cls).splitlines() if cls.__module__.startswith("lux9.arch") else []
 
 
 # --- the command line -------------------------------------------------------------------------

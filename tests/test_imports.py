@@ -18,7 +18,7 @@ ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "pending": {"errors"},
     "regs": {"errors"},
-    "arch": {"regs"},
+    "arch": {"regs", "errors"},
     "regs_view": {"regs", "arch"},
     "wire": GROUND,
     "tree": GROUND | {"wire"},
@@ -120,7 +120,7 @@ def test_a_file_imports_only_what_its_layer_may(path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "text"),
     [
-        ("arch.ahci", "from ..errors import Lux9Error"),
+        ("arch.ahci", "from ..pending import Pending"),
         ("arch.ahci", "import time\nfrom ..models import ahci"),
         ("wire.codec", "import socket"),
         ("wire.codec", "from asyncio import streams"),
