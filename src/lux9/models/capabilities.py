@@ -1,62 +1,90 @@
-"""The capabilities that models can have: MSI, MSI-X, power management, PCI Express, and plain bytes.
+"""The capabilities that models can have: MSI, MSI-X, power management, PCI Express, SATA, advanced features.
 
-Each is placed by whoever declares the function (`Msi(at=0x80)`), as chips do it, and linked in the order given.
+Each is placed by whoever declares the function (`Msi(at=0x80)`), as chips do it; the list runs in the order given.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 
+from ..arch import pci as arch
+from ..regs import Memory
 from .pci import Access, Capability, Messenger, PciFunction
 
-ENTRY = 16  # bytes of an MSI-X table entry
-MASKED = 1  # in its vector control
+ENTRY = arch.MsixEntry.extent()
+ALL = 0xFFFF_FFFF
 
 
-class Opaque(Capability):
-    """Bytes that software reads and nothing acts on: SATA, vendor specific and the like."""
+class Sata(Capability):
+    """Serial ATA: AHCI 1.3.1 §2.4. The index-data pair is `offset` bytes into a BAR (here 0 to 5)."""
 
-    def __init__(self, at: int, id: int, body: bytes) -> None:
+    id = arch.CapId.SATA
+    size = arch.Sata.extent()
+
+    def __init__(self, at: int, bar: int, offset: int) -> None:
         super().__init__(at)
-        self.id, self.body = id, body
-        self.size = 2 + len(body)
+        self.place = arch.SataPlace(bar=4 + bar, offset=offset // 4)
 
     def install(self, fn: PciFunction) -> None:
-        """Its bytes, read-only."""
+        """Revision 1.0, and the place."""
         super().install(fn)
-        for i, byte in enumerate(self.body):
-            fn.config.declare(self.at + 2 + i, 1, byte)
+        fn.config.put(arch.Sata.revision, arch.SataRevision(major=1), at=self.at)
+        fn.config.put(arch.Sata.place, self.place, at=self.at)
+
+
+class Vendor(Capability):
+    """Vendor specific bytes, read-only: PCI 3.0 appendix H."""
+
+    id = arch.CapId.VENDOR
+
+    def __init__(self, at: int, body: bytes) -> None:
+        super().__init__(at)
+        self.body = body
+        self.size = arch.Vendor.extent() + len(body)
+
+    def install(self, fn: PciFunction) -> None:
+        """Length and body."""
+        super().install(fn)
+        fn.config.put(arch.Vendor.length, self.size, at=self.at)
+        for i, byte in enumerate(self.body, self.at + arch.Vendor.extent()):
+            fn.config.declare(i, 1, byte)
 
 
 class Msi(Messenger):
     """Message signalled interrupts: PCI 3.0 §6.8.1. `count` vectors, a power of two up to 32."""
 
-    id = 0x05
+    id = arch.CapId.MSI
 
-    def __init__(self, at: int, count: int = 1, *, wide: bool = True, maskable: bool = False) -> None:
+    def __init__(
+        self, at: int, count: int = 1, *, wide: bool = True, maskable: bool = False
+    ) -> None:
         super().__init__(at)
         self.count, self.wide, self.maskable = count, wide, maskable
-        self.data_at = at + (12 if wide else 8)
-        self.mask_at = self.data_at + 4
-        self.size = (24 if wide else 20) if maskable else (14 if wide else 10)
+        self.block = arch.Msi64 if wide else arch.Msi32
+        last = self.block.pending if maskable else self.block.data
+        self.size = last.offset + last.kind.size
+        self.regs: arch.Msi32 | arch.Msi64  # under the function's own hand
 
     def install(self, fn: PciFunction) -> None:
         """Control, address, data, mask and pending bits."""
         super().install(fn)
-        declare = fn.config.declare
-        control = (self.count.bit_length() - 1) << 1 | self.wide << 7 | self.maskable << 8
-        declare(self.at + 2, 2, control, writable=0x71)
-        declare(self.at + 4, 4, 0, writable=0xFFFF_FFFC)
+        put, at, block = fn.config.put, self.at, self.block
+        self.regs = block(fn.config.raw, at)
+        control = arch.MsiControl(
+            wanted=self.count.bit_length() - 1, wide=self.wide, maskable=self.maskable
+        )
+        put(block.control, control, arch.MsiControl(enable=True, given=7), at)
+        put(block.address, 0, ALL & ~3, at)
         if self.wide:
-            declare(self.at + 8, 4, 0, writable=0xFFFF_FFFF)
-        declare(self.data_at, 2, 0, writable=0xFFFF)
+            put(arch.Msi64.upper, 0, ALL, at)
+        put(block.data, 0, 0xFFFF, at)
         if self.maskable:
-            declare(self.mask_at, 4, 0, writable=(1 << self.count) - 1)
-            declare(self.mask_at + 4, 4, 0)
+            put(block.mask, 0, (1 << self.count) - 1, at)
+            put(block.pending, 0, 0, at)
 
     def changed(self) -> None:
         """On or off, or a mask lifted from a vector that waits."""
-        self.enabled = bool(self.fn.config.data[self.at + 2] & 1)
+        self.enabled = self.regs.control.read().enable
         self.fn.interrupts_changed()
         if self.enabled and self.maskable:
             self._release()
@@ -65,67 +93,80 @@ class Msi(Messenger):
         """Off."""
         self.enabled = False
 
+    def _pend(self, bits: int) -> None:
+        self.fn.config.poke(self.block.pending, bits, self.at)
+
     def _release(self) -> None:
-        config = self.fn.config
-        pending = config.read(self.mask_at + 4, 4)
-        ready = pending & ~config.read(self.mask_at, 4)
-        config.poke(self.mask_at + 4, 4, pending & ~ready)
+        pending = self.regs.pending.read().raw
+        ready = pending & ~self.regs.mask.read().raw
+        self._pend(pending & ~ready)
         for vector in range(self.count):
             if ready >> vector & 1:
                 self.send(vector)
 
     def send(self, vector: int) -> None:
-        """One vector; vectors that software did not enable fold into those that it did."""
-        config = self.fn.config
-        vector &= (1 << (config.data[self.at + 2] >> 4 & 7)) - 1
-        if self.maskable and config.read(self.mask_at, 4) >> vector & 1:
-            config.poke(self.mask_at + 4, 4, config.read(self.mask_at + 4, 4) | 1 << vector)
+        """One vector; those that software did not enable fold into those that it did: §6.8.3.4."""
+        vector &= (1 << self.regs.control.read().given) - 1
+        if self.maskable and self.regs.mask.read().raw >> vector & 1:
+            self._pend(self.regs.pending.read().raw | 1 << vector)
             return
-        address = config.read(self.at + 4, 8 if self.wide else 4)
-        self.fn.host.message(self.fn, address, config.read(self.data_at, 2) | vector)
+        address = self.regs.address.read().raw
+        if isinstance(self.regs, arch.Msi64):
+            address |= self.regs.upper.read().raw << 32
+        self.fn.host.message(self.fn, address, self.regs.data.read().raw | vector)
 
 
 class Msix(Messenger):
     """Extended message signalled interrupts, tables in a BAR: PCI 3.0 §6.8.2. `count` vectors up to 2048."""
 
-    id = 0x11
-    size = 12
+    id = arch.CapId.MSI_X
+    size = arch.Msix.extent()
 
     def __init__(self, at: int, count: int, bar: int, table: int = 0, pba: int = 0x800) -> None:
         super().__init__(at)
-        assert table % 8 == 0 and pba % 8 == 0, "tables lie on 8 bytes"
+        assert not (table | pba) & 7, "tables lie on 8 bytes"
         self.count, self.bar, self.table_at, self.pba_at = count, bar, table, pba
         self.table = bytearray(count * ENTRY)
         self.pending = bytearray((count + 63) // 64 * 8)
-        self.masked_all = False
+        self.entries = [arch.MsixEntry(Memory(self.table), n * ENTRY) for n in range(count)]
+        self.masked = False  # the whole function
         self.reset()
 
     def install(self, fn: PciFunction) -> None:
         """Control, and where the tables are."""
         super().install(fn)
-        fn.config.declare(self.at + 2, 2, self.count - 1, writable=0xC000)
-        fn.config.declare(self.at + 4, 4, self.table_at | self.bar)
-        fn.config.declare(self.at + 8, 4, self.pba_at | self.bar)
+        put, at = fn.config.put, self.at
+        writable = arch.MsixControl(enable=True, mask=True)
+        put(arch.Msix.control, arch.MsixControl(last=self.count - 1), writable, at)
+        put(arch.Msix.table, self.table_at | self.bar, at=at)
+        put(arch.Msix.pba, self.pba_at | self.bar, at=at)
 
     def changed(self) -> None:
         """On or off, or the mask of the whole function lifted."""
-        control = self.fn.config.read(self.at + 2, 2)
-        self.enabled, self.masked_all = bool(control >> 15), bool(control >> 14 & 1)
+        control = arch.MsixControl.of(self.fn.config.get(arch.Msix.control, self.at))
+        self.enabled, self.masked = control.enable, control.mask
         self.fn.interrupts_changed()
-        for vector in range(self.count):
-            self._release(vector)
+        if any(self.pending):
+            for vector in range(self.count):
+                self._release(vector)
 
     def reset(self) -> None:
         """Off, every vector masked."""
-        self.enabled = self.masked_all = False
-        self.table[:] = (b"\0" * 12 + MASKED.to_bytes(4, "little")) * self.count
+        self.enabled = self.masked = False
         self.pending[:] = bytes(len(self.pending))
+        self.table[:] = bytes(len(self.table))
+        for entry in self.entries:
+            entry.control.write(arch.MsixVector(mask=True))
 
     def inside(self) -> Iterator[tuple[int, range, Access]]:
         """The vector table and the pending bits."""
         table, pba = self.table_at, self.pba_at
         yield self.bar, range(table, table + len(self.table)), (self._read_table, self._write_table)
-        yield self.bar, range(pba, pba + len(self.pending)), (self._read_pending, self._write_pending)
+        yield (
+            self.bar,
+            range(pba, pba + len(self.pending)),
+            (self._read_pending, self._write_pending),
+        )
 
     def _read_table(self, bar: int, offset: int, width: int) -> int:
         at = offset - self.table_at
@@ -133,13 +174,14 @@ class Msix(Messenger):
 
     def _write_table(self, bar: int, offset: int, width: int, value: int) -> None:
         if width < 4 or offset % width:  # only whole words: PCI 3.0 §6.8.2
-            self.fn.host.report(self.fn, f"MSI-X table written by {width} bytes at {offset:#x}: ignored")
+            told = f"MSI-X table written by {width} bytes at {offset:#x}: ignored"
+            self.fn.host.report(self.fn, told)
             return
         at = offset - self.table_at
         self.table[at : at + width] = value.to_bytes(width, "little")
-        entry = at // ENTRY * ENTRY
-        self.table[entry] &= 0xFC
-        self.table[entry + 12 : entry + 16] = bytes([self.table[entry + 12] & MASKED, 0, 0, 0])
+        entry = self.entries[at // ENTRY]
+        entry.address.write(arch.MsiAddress(addr=entry.address.read().addr))
+        entry.control.write(arch.MsixVector(mask=entry.control.read().mask))
         self._release(at // ENTRY)
 
     def _read_pending(self, bar: int, offset: int, width: int) -> int:
@@ -149,90 +191,121 @@ class Msix(Messenger):
     def _write_pending(self, bar: int, offset: int, width: int, value: int) -> None:
         """Read-only: lost."""
 
-    def _masked(self, vector: int) -> bool:
-        return self.masked_all or bool(self.table[vector * ENTRY + 12] & MASKED)
+    def _held(self, vector: int) -> bool:
+        return self.masked or self.entries[vector].control.read().mask
 
     def _release(self, vector: int) -> None:
         byte, bit = vector // 8, 1 << vector % 8
-        if self.enabled and self.pending[byte] & bit and not self._masked(vector):
+        if self.enabled and self.pending[byte] & bit and not self._held(vector):
             self.pending[byte] &= ~bit
             self.send(vector)
 
     def send(self, vector: int) -> None:
         """One vector, or its pending bit while it is masked."""
-        if self._masked(vector):
+        if self._held(vector):
             self.pending[vector // 8] |= 1 << vector % 8
             return
-        entry = memoryview(self.table)[vector * ENTRY : (vector + 1) * ENTRY]
-        address, data = int.from_bytes(entry[:8], "little"), int.from_bytes(entry[8:12], "little")
-        self.fn.host.message(self.fn, address, data)
+        entry = self.entries[vector]
+        address = entry.upper.read().raw << 32 | entry.address.read().raw
+        self.fn.host.message(self.fn, address, entry.data.read().raw)
 
 
 class Power(Capability):
-    """Power management: PCI PM 1.2 §3.2. Leaving D3hot resets the function, unless `keeps_state`."""
+    """Power management, D0 and D3 only: PM 1.2 §3.2. Leaving D3hot resets the function, unless `keeps_state`."""
 
-    id = 0x01
-    size = 8
+    id = arch.CapId.PM
+    size = arch.Pm.extent()
 
     def __init__(self, at: int, *, keeps_state: bool = False) -> None:
         super().__init__(at)
         self.keeps_state = keeps_state
-        self.state = 0
+        self.state = arch.PowerState.D0
 
     def install(self, fn: PciFunction) -> None:
-        """Capabilities of version 3, and control with the state."""
+        """Version 3, and the state."""
         super().install(fn)
-        fn.config.declare(self.at + 2, 2, 0x0003)
-        fn.config.declare(self.at + 4, 2, self.keeps_state << 3, writable=0x0003)
+        fn.config.put(arch.Pm.caps, arch.PmCaps(version=3), at=self.at)
+        control = arch.PmControl(no_soft=self.keeps_state)
+        fn.config.put(arch.Pm.control, control, arch.PmControl(state=arch.PowerState.D3), self.at)
 
     def reset(self) -> None:
         """D0."""
-        self.state = 0
+        self.state = arch.PowerState.D0
 
     def changed(self) -> None:
-        """To another state; D1 and D2 are not there, and writing them changes nothing."""
-        config, at = self.fn.config, self.at + 4
-        wanted = config.data[at] & 3
-        if wanted in (1, 2):
-            config.data[at] = config.data[at] & ~3 | self.state
+        """To another state; writing one that is not there changes nothing: PM 1.2 §3.2.4."""
+        control = arch.PmControl.of(self.fn.config.get(arch.Pm.control, self.at))
+        wanted = control.state
+        if wanted in (arch.PowerState.D1, arch.PowerState.D2):
+            self.fn.config.poke(arch.Pm.control, control.replace(state=self.state), self.at)
         elif wanted != self.state:
             was, self.state = self.state, wanted
             self._moved(was)
 
-    def _moved(self, was: int) -> None:
-        self.fn.asleep = self.state != 0
-        if was == 3 and not self.keeps_state:
+    def _moved(self, was: arch.PowerState) -> None:
+        self.fn.asleep = self.state is not arch.PowerState.D0
+        if was is arch.PowerState.D3 and not self.keeps_state:
             self.fn.reset()
         else:
             self.fn.host.remap()
 
 
 class Express(Capability):
-    """PCI Express: PCIe 5.0 §7.5.3. An endpoint, or with `port` the type of a port, with function reset or not."""
+    """PCI Express: PCIe 4.0 §7.5.3. An endpoint, or what `type` says, with function level reset or without."""
 
-    id = 0x10
-    size = 0x3C
+    id = arch.CapId.PCIE
+    size = arch.Pcie.extent()
 
-    def __init__(self, at: int, *, port: int = 0, flr: bool = True) -> None:
+    def __init__(
+        self, at: int, *, type: arch.PortType = arch.PortType.ENDPOINT, flr: bool = True
+    ) -> None:
         super().__init__(at)
-        self.port, self.flr = port, flr
+        self.type, self.flr = type, flr
 
     def install(self, fn: PciFunction) -> None:
-        """Version 2: device and link registers; the link is 2.5 GT/s, one lane."""
+        """Version 2; one lane of 2.5 GT/s that is up."""
         super().install(fn)
-        declare = fn.config.declare
-        declare(self.at + 2, 2, 2 | self.port << 4)
-        declare(self.at + 4, 4, 0x8000 | self.flr << 28)
-        declare(self.at + 8, 2, 0x2810, writable=0x7FFF | self.flr << 15)
-        declare(self.at + 0x0A, 2, 0, clears=0x000F)
-        declare(self.at + 0x0C, 4, 0x0000_0411)
-        declare(self.at + 0x10, 2, 0, writable=0x0FFB)
-        declare(self.at + 0x12, 2, 0x0011)
-        declare(self.at + 0x28, 2, 0, writable=0x001F)
+        put, at, block = fn.config.put, self.at, arch.Pcie
+        put(block.caps, arch.PcieCaps(version=2, type=self.type), at=at)
+        put(block.devcap, arch.DevCap(role_error=True, flr=self.flr), at=at)
+        # Bit 15 of a port is another thing, or nothing
+        put(
+            block.devctl,
+            arch.DevCtl(read=2, no_snoop=True, relaxed=True),
+            0x7FFF | self.flr << 15,
+            at,
+        )
+        put(block.devsta, at=at)
+        put(block.linkcap, arch.LinkCap(speed=1, lanes=1), at=at)
+        put(block.linkctl, 0, 0x0FFB, at)
+        put(block.linksta, arch.LinkSta(speed=1, lanes=1), at=at)
+        put(block.devctl2, 0, 0x001F, at)
 
     def changed(self) -> None:
         """Initiate Function Level Reset reads as zero and acts at once: §6.6.2."""
-        config, at = self.fn.config, self.at + 8
-        if config.data[at + 1] & 0x80:
-            config.data[at + 1] &= 0x7F
+        control = arch.DevCtl.of(self.fn.config.get(arch.Pcie.devctl, self.at))
+        if control.flr:
+            self.fn.config.poke(arch.Pcie.devctl, control.replace(flr=False), self.at)
+            self.fn.reset()
+
+
+class Advanced(Capability):
+    """Advanced features: function level reset for a conventional function."""
+
+    id = arch.CapId.ADVANCED_FEATURES
+    size = arch.Af.extent()
+
+    def install(self, fn: PciFunction) -> None:
+        """FLR, and a pending bit that is never set."""
+        super().install(fn)
+        put, at = fn.config.put, self.at
+        put(arch.Af.length, self.size, at=at)
+        put(arch.Af.caps, arch.AfCaps(flr=True, pending=True), at=at)
+        put(arch.Af.control, 0, arch.AfControl(flr=True), at)
+        put(arch.Af.status, at=at)
+
+    def changed(self) -> None:
+        """The bit reads as zero and acts at once."""
+        if self.fn.config.get(arch.Af.control, self.at):
+            self.fn.config.poke(arch.Af.control, 0, self.at)
             self.fn.reset()

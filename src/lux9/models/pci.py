@@ -11,14 +11,37 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
 from typing import Literal, NamedTuple, Protocol
 
+from ..arch.pci import (
+    CONFIG_SIZE,
+    EXTENDED_SIZE,
+    BarIo,
+    BarMem,
+    BarType,
+    Capability as CapBlock,
+    CapHeader,
+    ClassCode,
+    Command,
+    Header0,
+    Header1,
+    HeaderType,
+    Layout,
+    Pin,
+    PinReg,
+    Status,
+    bdf_text,
+)
 from ..errors import DeviceError
 from .config import ConfigSpace
 
 Kind = Literal["mem", "io"]
 Access = tuple[Callable[[int, int, int], int], Callable[[int, int, int, int], None]]
 
-COMMAND, STATUS, BARS, CAPABILITIES, LINE, PIN = 0x04, 0x06, 0x10, 0x34, 0x3C, 0x3D
-IO, MEMORY, MASTER, NO_INTX = 1 << 0, 1 << 1, 1 << 2, 1 << 10
+GATES = Command(io=True, mem=True, master=True, serr=True, intx_disable=True)  # what can be written
+IO, MEM, MASTER, NO_INTX = (
+    c.raw
+    for c in (Command(io=True), Command(mem=True), Command(master=True), Command(intx_disable=True))
+)
+BARS = Header0.bar.offset
 ONES32 = 0xFFFF_FFFF
 
 
@@ -111,7 +134,7 @@ class Identity(NamedTuple):
     revision: int = 0
     subvendor: int = 0x1AF4  # as QEMU gives its own devices
     subsystem: int = 0x1100
-    pin: int = 0  # 1 to 4 for INTA to INTD, 0 for none
+    pin: Pin = Pin.NONE
     express: bool = False  # 4096 bytes of configuration space
 
 
@@ -126,7 +149,9 @@ class Bar(NamedTuple):
     @property
     def flags(self) -> int:
         """The read-only bits at the bottom."""
-        return 1 if self.kind == "io" else self.wide << 2 | self.prefetch << 3
+        if self.kind == "io":
+            return BarIo(io=True).raw
+        return BarMem(prefetch=self.prefetch, type=BarType(2 * self.wide)).raw
 
     @property
     def mask(self) -> int:
@@ -194,7 +219,24 @@ class Bus:
     @property
     def number(self) -> int:
         """What configuration cycles call it."""
-        return 0 if self.parent is None else self.parent.config.data[0x19]
+        return 0 if self.parent is None else self.parent.config.get(Header1.secondary)
+
+    def plug(self, fn: PciFunction, devfn: int, host: Host) -> None:
+        """Put a function in its place; the multi-function bit of its device is set as it must be."""
+        assert devfn not in self.functions, f"{fn.name} is taken"
+        self.functions[devfn] = fn
+        fn.bus, fn.devfn, fn.host = self, devfn, host
+        device = [f for d, f in self.functions.items() if d >> 3 == devfn >> 3]
+        for each in device:
+            kind = HeaderType(layout=each.layout, multi=len(device) > 1)
+            each.config.put(Header0.header_type, kind)
+
+    def unplug(self, fn: PciFunction) -> None:
+        """Pull a function out, with all that is behind it."""
+        del self.functions[fn.devfn]
+        fn.unplugged()
+        for each in fn.behind.walk() if fn.behind else ():
+            each.unplugged()
 
     def walk(self) -> Iterator[PciFunction]:
         """Every function on it and behind its bridges, each bridge before what is behind it."""
@@ -210,7 +252,7 @@ class PciFunction:
     `config` is its configuration space, `host` its machine, `devfn` and `bus` its place.
     """
 
-    header = 0  # header type
+    layout = Layout.GENERAL
     behind: Bus | None = None  # the bus behind a bridge
     bar_count = 6
 
@@ -223,7 +265,7 @@ class PciFunction:
         self.identity = identity
         self.bars = dict(bars or {})
         self.capabilities = tuple(capabilities)
-        self.config = ConfigSpace(4096 if identity.express else 256)
+        self.config = ConfigSpace(EXTENDED_SIZE if identity.express else CONFIG_SIZE)
         self.host: Host = Unplugged()
         self.bus: Bus | None = None
         self.devfn = 0
@@ -235,18 +277,19 @@ class PciFunction:
         self._install(self.capabilities)
 
     def _declare_header(self) -> None:
-        declare, who = self.config.declare, self.identity
-        declare(0x00, 2, who.vendor)
-        declare(0x02, 2, who.device)
-        declare(COMMAND, 2, 0, writable=IO | MEMORY | MASTER | NO_INTX | 1 << 8)
-        declare(STATUS, 2, 0x10 if self.capabilities else 0, clears=0xF900)
-        declare(0x08, 4, who.code << 8 | who.revision)
-        declare(0x0C, 1, 0, writable=0xFF)
-        declare(0x0E, 1, self.header)
-        if self.header == 0:
-            declare(0x2C, 4, who.subsystem << 16 | who.subvendor)
-        declare(LINE, 1, 0, writable=0xFF)
-        declare(PIN, 1, who.pin)
+        put, who = self.config.put, self.identity
+        put(Header0.vendor, who.vendor)
+        put(Header0.device, who.device)
+        put(Header0.command, writable=GATES)
+        put(Header0.status, Status(cap_list=bool(self.capabilities)))
+        put(Header0.cls, ClassCode.of(who.code << 8 | who.revision))
+        put(Header0.cache_line, writable=0xFF)
+        put(Header0.header_type, HeaderType(layout=self.layout))
+        put(Header0.line, writable=0xFF)
+        put(Header0.pin, PinReg(pin=who.pin))
+        if self.layout is Layout.GENERAL:
+            put(Header0.subvendor, who.subvendor)
+            put(Header0.subdevice, who.subsystem)
 
     def _declare_bars(self) -> None:
         for n, bar in self.bars.items():
@@ -255,12 +298,12 @@ class PciFunction:
             self.config.declare(BARS + 4 * n, 8 if bar.wide else 4, bar.flags, writable=bar.mask)
 
     def _install(self, capabilities: Sequence[Capability]) -> None:
-        link = CAPABILITIES
-        for cap in capabilities:
-            self.config.declare(link, 1, cap.at)
-            self.config.declare(cap.at, 2, cap.id)
+        for cap, after in zip(capabilities, [*capabilities[1:], None], strict=True):
+            link = CapHeader.of(cap.id | (after.at << 8 if after else 0))
+            self.config.put(CapBlock.head, link, at=cap.at)
             cap.install(self)
-            link = cap.at + 1
+        if capabilities:
+            self.config.put(Header0.cap, capabilities[0].at)
 
     # Its place
 
@@ -272,7 +315,7 @@ class PciFunction:
     @property
     def name(self) -> str:
         """As lspci writes it: 0000:00:1f.2."""
-        return f"0000:{self.bdf >> 8:02x}:{self.devfn >> 3:02x}.{self.devfn & 7}"
+        return bdf_text(self.bdf)
 
     def unplugged(self) -> None:
         """It was pulled out: called by the machine. Work still to come finds no host."""
@@ -283,8 +326,7 @@ class PciFunction:
     @property
     def command(self) -> int:
         """The command register."""
-        data = self.config.data
-        return data[4] | data[5] << 8
+        return self.config.get(Header0.command)
 
     def config_read(self, offset: int, width: int) -> int:
         """A configuration read by software."""
@@ -293,7 +335,7 @@ class PciFunction:
     def config_write(self, offset: int, width: int, value: int) -> None:
         """A configuration write by software."""
         self.config.write(offset, width, value)
-        if offset < 0x40:
+        if offset < Header0.extent():
             self.header_written(offset, offset + width)
             return
         for cap in self.capabilities:
@@ -302,7 +344,7 @@ class PciFunction:
 
     def header_written(self, start: int, end: int) -> None:
         """Software wrote bytes `start` to `end` of the header; bridges have more to do here."""
-        if start < STATUS and end > COMMAND:
+        if start < Header0.status.offset and end > Header0.command.offset:
             self._drive()
             self.host.remap()
         elif start < BARS + 4 * self.bar_count and end > BARS:
@@ -316,7 +358,7 @@ class PciFunction:
         return self.config.read(BARS + 4 * n, 8 if bar.wide else 4) & bar.mask
 
     def _decoded(self, n: int, bar: Bar) -> bool:
-        gate = IO if bar.kind == "io" else MEMORY
+        gate = IO if bar.kind == "io" else MEM
         base = self.bar_address(n)
         top = 0x1_0000 if bar.kind == "io" else 1 << 64 if bar.wide else 1 << 32
         # Zero is not placed; what ends at the very top is being sized (QEMU: the same)
@@ -382,8 +424,8 @@ class PciFunction:
     def _drive(self) -> None:
         """Bring Status.Interrupt and the pin in line: PCI 3.0 §6.2.2 and §6.2.3."""
         level = self._level and self.messenger is None
-        status = self.config.data[STATUS]
-        self.config.data[STATUS] = status | 8 if level else status & ~8
+        status = Status.of(self.config.get(Header0.status))
+        self.config.poke(Header0.status, status.replace(intx=level))
         pin = level and not self.command & NO_INTX
         if pin != self._pin:
             self._pin = pin
