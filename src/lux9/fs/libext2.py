@@ -274,9 +274,13 @@ class Ext2:
         code = self._lib.ext2fs_extent_goto(handle, block)
         if code != EXTENT_NOT_FOUND:  # a hole: the handle stands before it
             self._check(code, what)
+        seen: set[Extent] = set()  # a goto that hits an index entry exactly comes by its leaf again
         code = get(handle, EXTENT_CURRENT, extent)
         while code not in (EXTENT_NO_NEXT, NO_CURRENT_NODE):
             self._check(code, what)
             written = not extent.e_flags & EXTENT_UNINIT
-            yield Extent(extent.e_lblk, extent.e_pblk, extent.e_len, written)
+            found = Extent(extent.e_lblk, extent.e_pblk, extent.e_len, written)
+            if found not in seen:
+                seen.add(found)
+                yield found
             code = get(handle, EXTENT_NEXT_LEAF, extent)
