@@ -6,6 +6,7 @@ command list, the command tables and the received FISes, are blocks too: `Comman
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from enum import IntEnum
 
 from ..regs import (
@@ -122,6 +123,14 @@ class Icc(IntEnum):
     PARTIAL = 2
     SLUMBER = 6
     DEVSLEP = 8
+
+
+def set_bits(mask: int) -> Iterator[int]:
+    """The numbers of the bits that are set, low first: ports of PI or IS, slots of PxCI or PxSACT."""
+    while mask:
+        low = mask & -mask
+        yield low.bit_length() - 1
+        mask ^= low
 
 
 # Generic host control, §3.1
@@ -458,7 +467,7 @@ class HBA(Block, size=0x1100):
     cap2      = ro(0x24, CAP2)       # more capabilities
     bohc      = rw(0x28, BOHC)       # BIOS/OS handoff
     vendor    = octets(0xA0, 0x60)   # vendor specific. §3.2
-    port      = banks(0x100, 0x80, MAX_PORTS, Port)
+    port      = banks(0x100, 0x80, MAX_PORTS, Port, lambda hba: set_bits(hba.pi.read().pi))
 
 
 # Structures in memory, §4.2

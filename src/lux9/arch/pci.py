@@ -12,7 +12,6 @@ from collections.abc import Iterator
 from enum import IntEnum
 from typing import NamedTuple
 
-from ..errors import BadArgument
 from ..regs import (
     U8,
     U16,
@@ -462,7 +461,7 @@ class MsixControl(Register, width=16):
 
     enable: bool = bit(15)       # messages, not INTx
     mask:   bool = bit(14)       # all vectors masked
-    size:   int  = bits(10, 0)   # entries of the table, less one
+    last:   int  = bits(10, 0)   # entries of the table, less one
 
 
 class BarOffset(Register, width=32):
@@ -871,11 +870,11 @@ _BDF = re.compile(r"(?:([0-9a-f]{4}):)?([0-9a-f]{2}):([01][0-9a-f])\.([0-7])", r
 def bdf(text: str) -> int:
     """`0000:00:1f.2` or `00:1f.2` as domain << 16 | bus << 8 | device << 3 | function.
 
-    Raises BadArgument.
+    Raises ValueError.
     """
     match = _BDF.fullmatch(text)
     if match is None:
-        raise BadArgument(f"{text!r} is no PCI function; one is written 0000:00:1f.2")
+        raise ValueError(f"{text!r} is no PCI function; one is written 0000:00:1f.2")
     domain, bus, device, function = (int(g or "0", 16) for g in match.groups())
     return domain << 16 | bus << 8 | device << 3 | function
 
