@@ -168,17 +168,17 @@ class Shuffled(ImageFile):
         self._random = random.Random(seed)
         self._queue: list[Callable[[], None]] = []
 
-    def submit(self, offset: int, count: int) -> Pending[memoryview]:
+    def submit(self, offset: int, count: int) -> Pending[Bytes]:
         assert count <= self.limit
         self.asked.append((offset, count))
-        out: Pending[memoryview] = Pending(self._cancel)
+        out: Pending[Bytes] = Pending(self._cancel)
         self._queue.append(lambda: self.answer(out, offset, count))
         return out
 
     def _cancel(self) -> None:
         self.cancelled += 1
 
-    def answer(self, out: Pending[memoryview], offset: int, count: int) -> None:
+    def answer(self, out: Pending[Bytes], offset: int, count: int) -> None:
         data = bytearray(self.pread(offset, count))
         out.resolve(memoryview(data))
         data[:] = b"\xee" * len(data)

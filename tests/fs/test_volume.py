@@ -149,7 +149,9 @@ class TestLinks:
     def test_targets_are_kept(self, volume: Volume, source: Path) -> None:
         links = walk(volume, "links")
         for path in (source / "links").iterdir():
-            assert volume.target(volume.step(links, path.name)) == str(path.readlink())
+            target = volume.target(volume.step(links, path.name))
+            assert Path(target) == path.readlink()
+            assert len(target.encode()) == path.lstat().st_size
 
     def test_forty_in_a_row_and_no_more(self, volume: Volume) -> None:
         assert walk(volume, "chain/c39") == walk(volume, "hello")

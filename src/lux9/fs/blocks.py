@@ -8,6 +8,7 @@ from typing import Protocol, Self
 
 from ..errors import DeviceError
 from ..pending import Pending
+from ..wire.node import Bytes
 
 
 class BlockFile(Protocol):
@@ -27,8 +28,8 @@ class BlockFile(Protocol):
         """Up to `count` bytes, waited for."""
         ...
 
-    def submit(self, offset: int, count: int) -> Pending[memoryview]:
-        """The same without waiting; the view is good only during the callback."""
+    def submit(self, offset: int, count: int) -> Pending[Bytes]:
+        """The same without waiting; a view is good only during the callback."""
         ...
 
 
@@ -45,9 +46,9 @@ class ImageFile:
         """Up to `count` bytes; short only at the end."""
         return os.pread(self._fd, count, offset)
 
-    def submit(self, offset: int, count: int) -> Pending[memoryview]:
+    def submit(self, offset: int, count: int) -> Pending[Bytes]:
         """Answered at once."""
-        out: Pending[memoryview] = Pending()
+        out: Pending[Bytes] = Pending()
         try:
             out.resolve(memoryview(self.pread(offset, count)))
         except OSError as error:

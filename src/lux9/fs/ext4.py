@@ -7,11 +7,11 @@ block file, as `/dev/sdE0/linux`. What cannot be served is told in one line on s
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable
 
+from ..driver import Environment, run
 from ..errors import Lux9Error, text_of
-from ..wire.node import Node
-from .blocks import BlockFile
+from ..pending import Pending
+from ..wire.node import Bytes
 from .nodes import root_of
 from .superblock import Refused
 from .volume import Volume
@@ -19,18 +19,55 @@ from .volume import Volume
 REFUSED = 2  # exit status
 
 
-def run(path: str, opened: Callable[[str], BlockFile], serve: Callable[[Node], object]) -> int:
-    """Open the block file, mount it and serve its root until the kernel goes; the exit status."""
+class ServedFile:
+    """A file in the kernel's namespace as a block file."""
+
+    def __init__(self, environment: Environment, path: str) -> None:
+        self.size = environment.client.stat(path).length
+        self._file = environment.client.open(path)
+        self.limit = self._file.iounit
+
+    def pread(self, offset: int, count: int) -> bytes:
+        """Up to `count` bytes, waited for."""
+        return self._file.pread(offset, count)
+
+    def submit(self, offset: int, count: int) -> Pending[Bytes]:
+        """The same without waiting."""
+        return self._file.submit(offset, count)
+
+
+def mount(environment: Environment) -> Volume:
+    """The file system on the file that LUX9_FILE names. Raises Refused, whatever is in the way."""
+    path = environment.variable("LUX9_FILE")
     try:
-        with Volume(opened(path)) as volume:
-            serve(root_of(volume))
+        return Volume(ServedFile(environment, path))
     except Refused as error:
-        return _refuse(path, str(error))
-    except (Lux9Error, OSError) as error:
-        return _refuse(path, text_of(error))
-    return 0
+        raise Refused(f"{path}: {error}") from error
+    except Lux9Error as error:
+        raise Refused(f"{path}: {text_of(error)}") from error
 
 
-def _refuse(path: str, why: str) -> int:
-    print(f"ext4: {path}: {' '.join(why.split())}", file=sys.stderr, flush=True)
-    return REFUSED
+async def main(environment: Environment) -> None:
+    """Mount and serve until the kernel goes."""
+    with mount(environment) as volume:
+        await environment.serve(root_of(volume), "ext4")
+
+
+def process() -> int:
+    """The program; its exit status."""
+    status = 0
+
+    async def guarded(environment: Environment) -> None:
+        nonlocal status
+        try:
+            await main(environment)
+        except Refused as error:
+            status = REFUSED
+            print("ext4:", " ".join(str(error).split()), file=sys.stderr, flush=True)
+
+    run(guarded)
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(process())

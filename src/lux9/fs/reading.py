@@ -6,13 +6,14 @@ from collections.abc import Callable, Sequence
 from functools import partial
 
 from ..pending import Maybe, Pending
+from ..wire.node import Bytes
 from .blocks import BlockFile, short
 from .extents import HOLE, Run
 
 ZEROS = bytes(1 << 20)
 
 
-def read_runs(file: BlockFile, runs: Sequence[Run]) -> Maybe[bytes | memoryview | bytearray]:
+def read_runs(file: BlockFile, runs: Sequence[Run]) -> Maybe[Bytes]:
     """The bytes of runs that follow one another. One run's view passes through untouched."""
     if len(runs) == 1:
         run = runs[0]
@@ -24,7 +25,7 @@ def read_runs(file: BlockFile, runs: Sequence[Run]) -> Maybe[bytes | memoryview 
     return _Gather(file, runs).out
 
 
-def _whole(offset: int, count: int, view: memoryview) -> memoryview:
+def _whole(offset: int, count: int, view: Bytes) -> Bytes:
     if len(view) != count:
         raise short(offset, count, len(view))
     return view
@@ -34,7 +35,7 @@ class _Gather:
     """Several reads at the same time, into one buffer; `out` is settled when the last is there."""
 
     def __init__(self, file: BlockFile, runs: Sequence[Run]) -> None:
-        self.out: Pending[bytes | memoryview | bytearray] = Pending(self._cancel)
+        self.out: Pending[Bytes] = Pending(self._cancel)
         self._buffer = bytearray(runs[-1].end - runs[0].start)
         pieces = list(_pieces(runs, file.limit))
         self._left = len(pieces)
@@ -42,8 +43,8 @@ class _Gather:
         for piece, part in zip(pieces, self._parts, strict=True):
             part.then(self._taker(piece, runs[0].start))
 
-    def _taker(self, piece: Run, base: int) -> Callable[[Pending[memoryview]], None]:
-        def take(part: Pending[memoryview]) -> None:
+    def _taker(self, piece: Run, base: int) -> Callable[[Pending[Bytes]], None]:
+        def take(part: Pending[Bytes]) -> None:
             try:
                 view = _whole(piece.device, piece.end - piece.start, part.result())
                 self._buffer[piece.start - base : piece.end - base] = view

@@ -12,6 +12,7 @@ from typing import Self
 
 from ..errors import Lux9Error, NotADirectory, NotFound, NotSupported
 from ..pending import Maybe
+from ..wire.node import Bytes
 from .blocks import BlockFile
 from .extents import Mapper
 from .inode import ENCRYPT_FL, FAST_LINK, INLINE_DATA_FL, KINDS, ROOT_INO, Inode, decode
@@ -170,7 +171,7 @@ class Volume:
         if inode.flags & ENCRYPT_FL:
             raise NotSupported(f"inode {inode.ino} is encrypted, and the key is not here")
 
-    def read(self, inode: Inode, offset: int, count: int) -> Maybe[bytes | bytearray | memoryview]:
+    def read(self, inode: Inode, offset: int, count: int) -> Maybe[Bytes]:
         """Bytes of a file that is not inline: short at its end, zeros for holes."""
         end = min(offset + count, inode.size)
         if offset >= end:
