@@ -49,6 +49,7 @@ class Lux9Error(Exception):
     """The root of the tree; `errno` is the number that .L and FUSE clients see."""
 
     errno: ClassVar[int] = e.EIO
+    audited = False  # whether somebody has recorded this refusal already
 
     @property
     def message(self) -> str:

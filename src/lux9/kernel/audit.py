@@ -1,0 +1,111 @@
+"""Who, what, when, allowed or denied: the record of everything that a driver was let do, or was not.
+
+Kept in memory, the newest `KEEP` entries, for `/dev/audit`. A follower that falls behind is told how many it
+missed; recording never waits for anybody.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections import deque
+from collections.abc import Callable
+
+from ..pending import Maybe, Pending
+from ..wire.node import Bytes
+from .process import Process
+
+KEEP = 10_000
+
+
+class Journal:
+    """Lines that can be followed: the newest are kept, each has a number that only rises."""
+
+    def __init__(self, keep: int = KEEP) -> None:
+        self.lines: deque[bytes] = deque(maxlen=keep)
+        self.next = 0
+        self.followers: list[Pending[None]] = []
+
+    def add(self, line: str) -> None:
+        """One more line; whoever waits for it is told."""
+        self.lines.append(line.encode() + b"\n")
+        self.next += 1
+        followers, self.followers = self.followers, []
+        for follower in followers:
+            follower.resolve(None)
+
+    def since(self, number: int) -> tuple[bytes, int]:
+        """The lines from `number` on, with a word on those that are gone, and the number of the next."""
+        first = self.next - len(self.lines)
+        lost = max(0, first - number)
+        lines = list(self.lines)[max(0, number - first) :]
+        if lost and number:
+            lines.insert(0, b'{"missed": %d}\n' % lost)
+        return b"".join(lines), self.next
+
+    def wait(self) -> Pending[None]:
+        """Settled when there is another line."""
+        pending: Pending[None] = Pending()
+        self.followers = [f for f in self.followers if not f.done]
+        self.followers.append(pending)
+        return pending
+
+    def follow(self) -> Follower:
+        """An open file of it."""
+        return Follower(self)
+
+
+class Follower:
+    """An open journal: what is there, then one end of file, then each read waits for more.
+
+    So `cat` ends, and whoever reads on follows.
+    """
+
+    def __init__(self, journal: Journal) -> None:
+        self.journal = journal
+        self.left, self.next = journal.since(0)
+        self.ended = False
+
+    def read(self, offset: int, count: int) -> Maybe[Bytes]:
+        """The next bytes; the offset means nothing."""
+        if not self.left:
+            self.left, self.next = self.journal.since(self.next)
+        if self.left:
+            return self._cut(count)
+        if not self.ended:
+            self.ended = True
+            return b""
+        return self.journal.wait().map(lambda _: self.read(offset, count))
+
+    def _cut(self, count: int) -> bytes:
+        data, self.left = self.left[:count], self.left[count:]
+        return data
+
+    def write(self, offset: int, data: memoryview) -> int:
+        """The mode forbids it."""
+        raise AssertionError("a journal is opened for reading")
+
+    def close(self) -> None:
+        """Nothing is held."""
+
+
+class Audit:
+    """The journal of verdicts, a JSON object a line."""
+
+    def __init__(self, clock: Callable[[], float] = time.time) -> None:
+        self.journal, self.clock = Journal(), clock
+
+    def record(
+        self, who: Process | None, action: str, target: str, verdict: str, **detail: object
+    ) -> None:
+        """One entry. `verdict` is allowed, denied or done; `detail` what else there is to know."""
+        entry: dict[str, object] = {
+            "seq": self.journal.next,
+            "time": round(self.clock(), 6),
+            "who": f"{who.name}/{who.number}" if who else "kernel",
+            "user": who.user if who else "",
+            "what": action,
+            "target": target,
+            "verdict": verdict,
+        }
+        self.journal.add(json.dumps(entry | detail, default=str))

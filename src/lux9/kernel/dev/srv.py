@@ -1,0 +1,177 @@
+"""#s: posted 9P services. srv(3).
+
+A name that is opened is a byte stream to that service: T-messages are written to it, R-messages read from it.
+A name that is created is the other end: whoever created it reads the T-messages and writes the R-messages,
+and so serves files from any program that can read and write, wherever it runs.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping
+
+from ...errors import BadArgument, PermissionDenied, ProtocolError
+from ...ninep.caller import Caller
+from ...ninep.inbox import Inbox
+from ...ninep.session import Session
+from ...pending import Maybe, Pending
+from ...tree import Dir, File, entries
+from ...wire.messages import DMDIR
+from ...wire.node import Bytes, Node
+from ..process import Process
+from ..services import Services
+
+HIGH = 4 << 20  # bytes that wait to be read, from which a writer is refused
+
+
+class Pipe:
+    """Bytes from one side that the other has not read yet."""
+
+    def __init__(self) -> None:
+        self.data, self.ended, self.wanted = bytearray(), False, 0
+        self.reader: Pending[Bytes] = Pending()
+        self.reader.cancel()  # nobody waits
+
+    def put(self, parts: list[Bytes]) -> None:
+        """Add some; a reader that waits has them now."""
+        for part in parts:
+            self.data += part
+        if not self.reader.done and self.data:
+            self.reader.resolve(self._take(self.wanted))
+
+    def get(self, count: int) -> Maybe[Bytes]:
+        """Some, now or later; empty when the other side is gone."""
+        if self.data or self.ended:
+            return self._take(count)
+        if not self.reader.done:
+            raise BadArgument("somebody waits for this stream already")
+        self.wanted, self.reader = count, Pending()
+        return self.reader
+
+    def _take(self, count: int) -> bytes:
+        data = bytes(self.data[:count])
+        del self.data[:count]
+        return data
+
+    def end(self) -> None:
+        """The other side is gone."""
+        self.ended = True
+        self.reader.resolve(b"")
+
+
+class Stream:
+    """A client's byte stream to a service: a session of ours on the service's root."""
+
+    def __init__(self, root: Node) -> None:
+        self.node, self.pipe = root, Pipe()
+        self.session = Session(self, self._wake)
+        self.inbox = Inbox(self.session.receive)
+
+    def attach(self, uname: str, aname: str) -> Node:
+        """The service's root."""
+        return self.node
+
+    def refused(self, error: Exception, what: str, path: str) -> None:
+        """The service's own affair."""
+
+    def _wake(self) -> None:
+        out, self.session.out[:] = list(self.session.out), []
+        self.pipe.put(out)
+
+    def read(self, offset: int, count: int) -> Maybe[Bytes]:
+        """The next bytes of R-messages."""
+        return self.pipe.get(count)
+
+    def write(self, offset: int, data: memoryview) -> int:
+        """Some bytes of T-messages. Raises ProtocolError when they are none."""
+        if len(self.pipe.data) > HIGH:
+            raise BadArgument(f"{len(self.pipe.data)} bytes of answers wait; read them first")
+        _feed(self.inbox, data)
+        self._wake()
+        return len(data)
+
+    def close(self) -> None:
+        """The session ends."""
+        self.session.reset()
+
+
+class Post:
+    """The service's end of a name that was created: what it reads are requests of ours."""
+
+    def __init__(self, services: Services, name: str, owner: Process) -> None:
+        self.services, self.name, self.pipe = services, name, Pipe()
+        self.caller = Caller()
+        self.caller.wire = self
+        self.inbox = Inbox(self.caller.receive)
+        ready = services.post(name, owner, self.caller)
+        ready.then(lambda _: None)
+        self.caller.flush()
+        self.caller.soon = asyncio.get_running_loop().call_soon
+
+    def send(self, parts: list[Bytes]) -> None:
+        """Requests for the service to read."""
+        self.pipe.put(parts)
+
+    def wait(self) -> None:
+        """Nobody waits on the loop."""
+        raise AssertionError("a request on the loop is awaited, not waited for")
+
+    def read(self, offset: int, count: int) -> Maybe[Bytes]:
+        """The next bytes of T-messages."""
+        return self.pipe.get(count)
+
+    def write(self, offset: int, data: memoryview) -> int:
+        """Some bytes of R-messages. Raises ProtocolError, and the service is gone, when they are none."""
+        try:
+            _feed(self.inbox, data)
+        except ProtocolError:
+            self.close()
+            raise
+        return len(data)
+
+    def close(self) -> None:
+        """The service is gone."""
+        self.pipe.end()
+        self.services.drop(self.name, self.caller)
+
+
+def _feed(inbox: Inbox, data: memoryview) -> None:
+    """Put written bytes where a socket would have put them."""
+    at = 0
+    while at < len(data):
+        room = inbox.room()
+        n = min(len(room), len(data) - at)
+        room[:n] = data[at : at + n]
+        inbox.took(n)
+        at += n
+
+
+class SrvDir(Dir):
+    """The posted services."""
+
+    mode = 0o775
+
+    def __init__(self, services: Services, process: Process) -> None:
+        self.services, self.process = services, process
+
+    @entries
+    def names(self) -> Mapping[str, File]:
+        """A posted service: opened, a byte stream of 9P to it; created, its other end."""
+        return {name: self._file(name) for name in self.services.posted}
+
+    def _file(self, name: str) -> File:
+        return File(0o600, lambda mode: Stream(self.services.find(name)))
+
+    def make(self, name: str, perm: int, mode: int) -> File:
+        """Post a service: whoever created the name serves 9P on it."""
+        if perm & DMDIR or mode & 3 != 2:
+            raise PermissionDenied(f"#s/{name}: a service is a file, created open for reading and writing")
+        return File(0o600, lambda mode: Post(self.services, name, self.process))
+
+    def drop(self, name: str) -> None:
+        """Hang up on a service."""
+        self.services.find(name)
+        posted = self.services.posted[name]
+        if self.process.kind == "sip" and posted.owner is not self.process:
+            raise PermissionDenied(f"#s/{name} is posted by {posted.owner.name}")
+        posted.service.caller.wire.close()
