@@ -122,7 +122,7 @@ class Feature(IntEnum):
 
 
 class SataFeature(IntEnum):
-    """The count register of ENABLE_SATA and DISABLE_SATA. ACS-3 §7.45.16"""
+    """The count register of ENABLE_SATA and DISABLE_SATA. ACS-3 §7.45"""
 
     NON_ZERO_OFFSETS = 0x01
     DMA_SETUP_AUTO_ACTIVATE = 0x02
@@ -151,11 +151,11 @@ class Smart(IntEnum):
 
 
 SMART_LBA = 0xC24F00  # what every SMART command has in its LBA; a failing disk answers SMART_FAILING. §7.48
-SMART_FAILING = 0x2CF400  # §7.48.9
+SMART_FAILING = 0x2CF400  # §7.48
 
 
 class Log(IntEnum):
-    """Pages of the general purpose log, for READ LOG EXT. ACS-3 §A.1"""
+    """Pages of the general purpose log, for READ LOG EXT. ACS-3 §A"""
 
     DIRECTORY = 0x00
     SMART_SUMMARY_ERRORS = 0x01
@@ -177,7 +177,7 @@ DIAGNOSTIC_PASSED = 0x01  # the error register after reset. §9.2
 
 
 class Signature(IntEnum):
-    """What kind of device answered: LBA high, mid, low and count after reset. ACS-3 §9.12, SATA §11"""
+    """What kind of device answered: LBA high, mid, low and count after reset. ACS-3 §9, SATA §11"""
 
     ATA = 0x00000101
     PORT_MULTIPLIER = 0x96690101
@@ -188,7 +188,7 @@ class Signature(IntEnum):
 
 
 class Status(Register, width=8):
-    """Status register. ACS-3 §6.3"""
+    """Status register. ACS-3 §6.2"""
 
     bsy:  bool = bit(7)  # busy: the other bits say nothing
     drdy: bool = bit(6)  # ready
@@ -201,7 +201,7 @@ class Status(Register, width=8):
 
 
 class Error(Register, width=8):
-    """Error register, when status has ERR. ACS-3 §6.2"""
+    """Error register, when status has ERR. ACS-3 §6.3"""
 
     icrc: bool = bit(7)  # CRC error on the interface
     unc:  bool = bit(6)  # data cannot be corrected
@@ -214,7 +214,7 @@ class Error(Register, width=8):
 
 
 class Device(Register, width=8):
-    """Device register. ACS-3 §6.1"""
+    """Device register: the DEVICE field of commands. ACS-3 §7.1"""
 
     fua:  bool = bit(7)      # forced unit access, of the FPDMA commands; one on old devices
     lba:  bool = bit(6)      # the address is an LBA
@@ -224,7 +224,7 @@ class Device(Register, width=8):
 
 
 class Control(Register, width=8):
-    """Device control register. ACS-3 §6.4"""
+    """Device control register. ATA8-AST, SATA §13"""
 
     hob:  bool = bit(7)  # the next reads give the previous content
     srst: bool = bit(2)  # software reset
@@ -445,20 +445,20 @@ def h2d_control(control: int, pm: int = 0) -> bytes:
 # IDENTIFY DEVICE, ACS-3 §7.12.7. Word n is at byte 2n.
 
 class General(Register, width=16):
-    """Word 0. ACS-3 §7.12.7.2"""
+    """Word 0. ACS-3 §7.12.7"""
 
     packet:     bool = bit(15)  # an ATAPI device
     incomplete: bool = bit(2)   # the data is not whole: spin up first
 
 
 class Multiple(Register, width=16):
-    """Word 47. ACS-3 §7.12.7.11"""
+    """Word 47. ACS-3 §7.12.7"""
 
     max: int = bits(7, 0)  # most sectors of a DRQ block
 
 
 class Capabilities(Register, width=16):
-    """Word 49. ACS-3 §7.12.7.13"""
+    """Word 49. ACS-3 §7.12.7"""
 
     standby:  bool = bit(13)  # standby timer values of the standard
     iordy:    bool = bit(11)  # IORDY
@@ -468,7 +468,7 @@ class Capabilities(Register, width=16):
 
 
 class Valid(Register, width=16):
-    """Word 53. ACS-3 §7.12.7.15"""
+    """Word 53. ACS-3 §7.12.7"""
 
     udma:   bool = bit(2)  # word 88 says something
     cycles: bool = bit(1)  # words 64 to 70 say something
@@ -476,7 +476,7 @@ class Valid(Register, width=16):
 
 
 class MultipleSet(Register, width=16):
-    """Word 59. ACS-3 §7.12.7.16"""
+    """Word 59. ACS-3 §7.12.7"""
 
     sanitize: bool = bit(12)     # sanitize feature set
     valid:    bool = bit(8)      # `count` says something
@@ -484,20 +484,20 @@ class MultipleSet(Register, width=16):
 
 
 class MultiwordDma(Register, width=16):
-    """Word 63. ACS-3 §7.12.7.18"""
+    """Word 63. ACS-3 §7.12.7"""
 
     selected:  int = bits(10, 8)  # a bit a mode
     supported: int = bits(2, 0)   # a bit a mode
 
 
 class Pio(Register, width=16):
-    """Word 64. ACS-3 §7.12.7.19"""
+    """Word 64. ACS-3 §7.12.7"""
 
     modes: int = bits(1, 0)  # modes 3 and 4
 
 
 class Additional(Register, width=16):
-    """Word 69. ACS-3 §7.12.7.24"""
+    """Word 69. ACS-3 §7.12.7"""
 
     trim_deterministic: bool = bit(14)  # reads after TRIM always give the same
     trim_zero:          bool = bit(5)   # reads after TRIM give zeros
@@ -506,13 +506,13 @@ class Additional(Register, width=16):
 
 
 class QueueDepth(Register, width=16):
-    """Word 75. ACS-3 §7.12.7.27"""
+    """Word 75. ACS-3 §7.12.7"""
 
     depth: int = bits(4, 0)  # commands in flight, less one
 
 
 class SataCapabilities(Register, width=16):
-    """Word 76. ACS-3 §7.12.7.28"""
+    """Word 76. ACS-3 §7.12.7"""
 
     log_dma:      bool = bit(15)  # READ LOG DMA EXT is the same as READ LOG EXT
     auto_slumber: bool = bit(14)  # partial to slumber by the device
@@ -528,7 +528,7 @@ class SataCapabilities(Register, width=16):
 
 
 class SataMore(Register, width=16):
-    """Word 77. ACS-3 §7.12.7.29"""
+    """Word 77. ACS-3 §7.12.7"""
 
     send_receive: bool = bit(6)      # RECEIVE and SEND FPDMA QUEUED
     management:   bool = bit(5)      # NCQ QUEUE MANAGEMENT
@@ -537,7 +537,7 @@ class SataMore(Register, width=16):
 
 
 class SataFeatures(Register, width=16):
-    """Words 78 (supported) and 79 (enabled). ACS-3 §7.12.7.30"""
+    """Words 78 (supported) and 79 (enabled). ACS-3 §7.12.7"""
 
     devslp:          bool = bit(8)  # device sleep
     preservation:    bool = bit(6)  # settings survive a COMRESET
@@ -549,7 +549,7 @@ class SataFeatures(Register, width=16):
 
 
 class Major(Register, width=16):
-    """Word 80: standards that the device follows. ACS-3 §7.12.7.32"""
+    """Word 80: standards that the device follows. ACS-3 §7.12.7"""
 
     acs3: bool = bit(10)
     acs2: bool = bit(9)
@@ -560,7 +560,7 @@ class Major(Register, width=16):
 
 
 class Commands1(Register, width=16):
-    """Words 82 (supported) and 85 (enabled). ACS-3 §7.12.7.34"""
+    """Words 82 (supported) and 85 (enabled). ACS-3 §7.12.7"""
 
     nop:          bool = bit(14)  # NOP
     read_buffer:  bool = bit(13)  # READ BUFFER
@@ -576,7 +576,7 @@ class Commands1(Register, width=16):
 
 
 class Commands2(Register, width=16):
-    """Words 83 (supported; bits 15:14 are 01) and 86 (enabled). ACS-3 §7.12.7.34"""
+    """Words 83 (supported; bits 15:14 are 01) and 86 (enabled). ACS-3 §7.12.7"""
 
     more:      bool = bit(15)  # word 86: words 119 and 120 say something
     one:       bool = bit(14)  # word 83: the words say something
@@ -594,7 +594,7 @@ class Commands2(Register, width=16):
 
 
 class Commands3(Register, width=16):
-    """Words 84 (supported; bits 15:14 are 01) and 87 (enabled). ACS-3 §7.12.7.34"""
+    """Words 84 (supported; bits 15:14 are 01) and 87 (enabled). ACS-3 §7.12.7"""
 
     one:       bool = bit(14)  # the words say something
     idle_unload: bool = bit(13)  # IDLE IMMEDIATE with UNLOAD
@@ -607,14 +607,14 @@ class Commands3(Register, width=16):
 
 
 class UltraDma(Register, width=16):
-    """Word 88. ACS-3 §7.12.7.40"""
+    """Word 88. ACS-3 §7.12.7"""
 
     selected:  int = bits(14, 8)  # a bit a mode
     supported: int = bits(6, 0)   # a bit a mode
 
 
 class SectorSize(Register, width=16):
-    """Word 106: bits 15:14 are 01 where it says something. ACS-3 §7.12.7.54"""
+    """Word 106: bits 15:14 are 01 where it says something. ACS-3 §7.12.7"""
 
     one:      bool = bit(14)      # the word says something
     multiple: bool = bit(13)      # several logical sectors in a physical one
@@ -623,7 +623,7 @@ class SectorSize(Register, width=16):
 
 
 class Security(Register, width=16):
-    """Word 128. ACS-3 §7.12.7.64"""
+    """Word 128. ACS-3 §7.12.7"""
 
     maximum:   bool = bit(8)  # master password capability: maximum
     enhanced:  bool = bit(5)  # enhanced erase
@@ -635,20 +635,20 @@ class Security(Register, width=16):
 
 
 class DataSet(Register, width=16):
-    """Word 169. ACS-3 §7.12.7.69"""
+    """Word 169. ACS-3 §7.12.7"""
 
     trim: bool = bit(0)  # DATA SET MANAGEMENT with TRIM
 
 
 class Alignment(Register, width=16):
-    """Word 209. ACS-3 §7.12.7.74"""
+    """Word 209. ACS-3 §7.12.7"""
 
     one:    bool = bit(14)       # the word says something
     offset: int  = bits(13, 0)   # of logical sector 0 in its physical sector, logical sectors
 
 
 class Integrity(Register, width=16):
-    """Word 255. ACS-3 §7.12.7.88"""
+    """Word 255. ACS-3 §7.12.7"""
 
     checksum:  int = bits(15, 8)  # all 512 bytes add up to 0
     signature: int = bits(7, 0)   # 0xa5 where there is a checksum
@@ -717,7 +717,7 @@ class Identify(Block, size=512):
     integrity    = ro(510, Integrity)            # word 255
 
     def sectors(self) -> int:
-        """Logical sectors: of words 230, 100 or 60, the first that says something. ACS-3 §7.12.7.17, .51"""
+        """Logical sectors: of words 230, 100 or 60, the first that says something. ACS-3 §7.12.7"""
         if self.additional.read().extended_sectors and (n := self.extended.read().raw):
             return n
         if self.has2.read().lba48 and (n := self.sectors48.read().raw):
@@ -725,18 +725,18 @@ class Identify(Block, size=512):
         return self.sectors28.read().raw
 
     def sector_bytes(self) -> int:
-        """Bytes of a logical sector. ACS-3 §7.12.7.54, .61"""
+        """Bytes of a logical sector. ACS-3 §7.12.7"""
         size = self.sector_size.read()
         return 2 * self.sector_words.read().raw if _says(size.raw) and size.long else SECTOR
 
     def physical_bytes(self) -> int:
-        """Bytes of a physical sector. ACS-3 §7.12.7.54"""
+        """Bytes of a physical sector. ACS-3 §7.12.7"""
         size = self.sector_size.read()
         shift = size.exponent if _says(size.raw) and size.multiple else 0
         return self.sector_bytes() << shift
 
     def depth(self) -> int:
-        """Commands in flight at most: 1 where the device has no NCQ. ACS-3 §7.12.7.27"""
+        """Commands in flight at most: 1 where the device has no NCQ. ACS-3 §7.12.7"""
         return self.queue.read().depth + 1 if self.sata.read().ncq else 1
 
 
@@ -745,12 +745,12 @@ def _says(word: int) -> bool:
 
 
 def ata_text(raw: bytes) -> str:
-    """Text of IDENTIFY data: two characters a word, the first in the high byte; blanks stripped. ACS-3 §3.4.9"""
+    """Text of IDENTIFY data: two characters a word, the first in the high byte; blanks stripped. ACS-3 §3.4"""
     return _swapped(raw).decode("ascii", "replace").strip(" \0")
 
 
 def ata_bytes(text: str, length: int) -> bytes:
-    """The text as IDENTIFY data has it: padded with blanks to `length` (even) and swapped. ACS-3 §3.4.9
+    """The text as IDENTIFY data has it: padded with blanks to `length` (even) and swapped. ACS-3 §3.4
 
     Raises ValueError when it is too long or not ASCII.
     """
@@ -767,14 +767,14 @@ def _swapped(raw: bytes) -> bytes:
 
 
 def identify_checksum(data: bytes) -> int:
-    """The byte that makes the sum of all 512 zero: of the first 511, negated. ACS-3 §7.12.7.88"""
+    """The byte that makes the sum of all 512 zero: of the first 511, negated. ACS-3 §7.12.7"""
     return -sum(data[:511]) & 0xFF
 
 
-# NCQ Command Error log, ACS-3 §A.14
+# NCQ Command Error log, ACS-3 §A, log 10h
 
 class NcqErrorHead(Register, width=32):
-    """Bytes 0 to 3. ACS-3 §A.14"""
+    """Bytes 0 to 3. ACS-3 §A, log 10h"""
 
     error:  int  = bits(31, 24)  # error register
     status: int  = bits(23, 16)  # status register
@@ -784,7 +784,7 @@ class NcqErrorHead(Register, width=32):
 
 
 class NcqErrorCount(Register, width=32):
-    """Bytes 12 to 15. ACS-3 §A.14"""
+    """Bytes 12 to 15. ACS-3 §A, log 10h"""
 
     asc:   int = bits(31, 24)  # additional sense code
     key:   int = bits(23, 16)  # sense key
@@ -792,7 +792,7 @@ class NcqErrorCount(Register, width=32):
 
 
 class NcqError(Block, size=512):
-    """Page 0x10 of the general purpose log; reading it lets the device take queued commands again. ACS-3 §A.14"""
+    """Page 0x10 of the general purpose log; reading it lets the device take queued commands again. ACS-3 §A, log 10h"""
 
     head     = ro(0x000, NcqErrorHead)
     low      = ro(0x004, LbaLow)         # LBA 23:0 and device

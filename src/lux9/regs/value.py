@@ -141,10 +141,15 @@ class Register:
         return self.raw
 
     def shown(self) -> str:
-        """The fields that are not zero, `name` for a set bit, `name=value` for the rest."""
+        """The fields that are not zero, `name` for a set bit, `name=value` for the rest.
+
+        Nothing where the only field is a number: the word itself says it.
+        """
         return " ".join(self._shown())
 
     def _shown(self) -> Iterator[str]:
+        if len(self.fields) == 1 and next(iter(self.fields.values())).kind is int:
+            return
         for name, f in self.fields.items():
             value, name = getattr(self, name), name.rstrip("_")
             if value and f.kind is bool:
