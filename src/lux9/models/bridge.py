@@ -60,10 +60,11 @@ class Bridge(PciFunction):
             put(block.io_base, writable=IoWindow(addr=0xF))
             put(block.io_limit, writable=IoWindow(addr=0xF))
         if self.prefetch:
-            for slot in (block.prefetch_base, block.prefetch_limit):
-                put(slot, PrefetchWindow(width_=1), ADDRESS)
-            for slot in (block.prefetch_base32, block.prefetch_limit32):
-                put(slot, writable=0xFFFF_FFFF)
+            wide = PrefetchWindow(width_=1)
+            put(block.prefetch_base, wide, ADDRESS)
+            put(block.prefetch_limit, wide, ADDRESS)
+            put(block.prefetch_base32, writable=0xFFFF_FFFF)
+            put(block.prefetch_limit32, writable=0xFFFF_FFFF)
 
     def header_written(self, start: int, end: int) -> None:
         """Bus numbers and windows change what is decoded; a secondary bus reset resets all behind."""

@@ -32,22 +32,27 @@ class Sata(Capability):
         fn.config.put(arch.Sata.place, self.place, at=self.at)
 
 
-class Vendor(Capability):
-    """Vendor specific bytes, read-only: PCI 3.0 appendix H."""
+class Opaque(Capability):
+    """Bytes that software reads and nothing acts on; `body` follows id and link."""
 
-    id = arch.CapId.VENDOR
-
-    def __init__(self, at: int, body: bytes) -> None:
+    def __init__(self, at: int, id: int, body: bytes) -> None:
         super().__init__(at)
-        self.body = body
-        self.size = arch.Vendor.extent() + len(body)
+        self.id, self.body = id, body
+        self.size = arch.Capability.extent() + len(body)
 
     def install(self, fn: PciFunction) -> None:
-        """Length and body."""
+        """Its bytes, read-only."""
         super().install(fn)
-        fn.config.put(arch.Vendor.length, self.size, at=self.at)
-        for i, byte in enumerate(self.body, self.at + arch.Vendor.extent()):
+        for i, byte in enumerate(self.body, self.at + arch.Capability.extent()):
             fn.config.declare(i, 1, byte)
+
+
+class Vendor(Opaque):
+    """Vendor specific bytes, read-only: PCI 3.0 appendix H."""
+
+    def __init__(self, at: int, body: bytes) -> None:
+        length = arch.Vendor.extent() + len(body)
+        super().__init__(at, arch.CapId.VENDOR, bytes([length]) + body)
 
 
 class Msi(Messenger):

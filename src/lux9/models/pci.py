@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import Enum
+from itertools import zip_longest
 from typing import Literal, NamedTuple, Protocol
 
 from ..arch.pci import (
@@ -134,7 +135,7 @@ class Identity(NamedTuple):
     revision: int = 0
     subvendor: int = 0x1AF4  # as QEMU gives its own devices
     subsystem: int = 0x1100
-    pin: Pin = Pin.NONE
+    pin: int = Pin.NONE  # 1 to 4 for INTA to INTD
     express: bool = False  # 4096 bytes of configuration space
 
 
@@ -286,7 +287,7 @@ class PciFunction:
         put(Header0.cache_line, writable=0xFF)
         put(Header0.header_type, HeaderType(layout=self.layout))
         put(Header0.line, writable=0xFF)
-        put(Header0.pin, PinReg(pin=who.pin))
+        put(Header0.pin, PinReg(pin=Pin(who.pin)))
         if self.layout is Layout.GENERAL:
             put(Header0.subvendor, who.subvendor)
             put(Header0.subdevice, who.subsystem)
@@ -298,7 +299,7 @@ class PciFunction:
             self.config.declare(BARS + 4 * n, 8 if bar.wide else 4, bar.flags, writable=bar.mask)
 
     def _install(self, capabilities: Sequence[Capability]) -> None:
-        for cap, after in zip(capabilities, [*capabilities[1:], None], strict=True):
+        for cap, after in zip_longest(capabilities, capabilities[1:]):
             link = CapHeader.of(cap.id | (after.at << 8 if after else 0))
             self.config.put(CapBlock.head, link, at=cap.at)
             cap.install(self)
@@ -316,6 +317,9 @@ class PciFunction:
     def name(self) -> str:
         """As lspci writes it: 0000:00:1f.2."""
         return bdf_text(self.bdf)
+
+    def close(self) -> None:
+        """The machine is shut down: give back what the model holds (files); a model overrides it."""
 
     def unplugged(self) -> None:
         """It was pulled out: called by the machine. Work still to come finds no host."""
