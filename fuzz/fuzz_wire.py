@@ -22,7 +22,8 @@ with atheris.instrument_imports(include=["lux9.wire", "lux9.errors"]):
         """A function that the codec wrote, with coverage."""
         return atheris.instrument_func(written(*args))
 
-    codec.Writer.function = instrumented  # type: ignore[method-assign]
+    Writer: Any = codec.Writer
+    Writer.function = instrumented
     from lux9.wire import messages
 
 HEADER = 4  # size[4], which `mended` makes true

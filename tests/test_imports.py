@@ -14,6 +14,7 @@ SOURCE = Path(__file__).parents[1] / "src" / "lux9"
 # Whom each layer may import, besides itself and the ground. A layer is the longest prefix of a
 # module's name that stands here; a module that has none is a failure too.
 GROUND = {"errors", "pending", "regs"}
+BOARD = {"arch", "machine.abstract", "machine.functions", "machine.firmware", "machine.reset"}
 ALLOWED: dict[str, set[str]] = {
     "errors": set(),
     "pending": {"errors"},
@@ -25,10 +26,14 @@ ALLOWED: dict[str, set[str]] = {
     "ninep": GROUND | {"wire"},
     "machine.abstract": GROUND,
     "models": GROUND | {"arch", "machine.abstract"},
-    "machine.sim": GROUND | {"arch", "machine.abstract", "models"},
-    "machine.qemu": GROUND | {"arch", "machine.abstract"},
-    "machine.vfio": GROUND | {"arch", "machine.abstract"},
-    "kernel": GROUND | {"arch", "wire", "tree", "ninep", "machine.abstract"},
+    # Over any machine: what there is, what firmware does, how a function is reset
+    "machine.functions": GROUND | {"arch", "machine.abstract"},
+    "machine.firmware": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.sim": GROUND | BOARD | {"models"},
+    "machine.qemu": GROUND | BOARD,
+    "machine.vfio": GROUND | BOARD,
+    "kernel": GROUND | {"arch", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
     "sip": GROUND | {"wire", "tree", "ninep", "kernel"},
     "driver": GROUND | {"arch", "wire", "tree", "ninep"},
     "drivers": GROUND | {"arch", "wire", "tree", "driver"},
