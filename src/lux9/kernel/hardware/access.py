@@ -1,0 +1,187 @@
+"""Open files over registers: the hot path. One read or write is one access of that width.
+
+The short way through `pread` and `pwrite` is a handful of operations; whatever is not a plain access goes
+to `_run`, which explains the refusal or does it in pieces.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+from ...errors import BadArgument, PermissionDenied, Stale
+from ...machine.functions import BarInfo
+from ..process import Process
+from .context import Context
+from .function import Claim, Guard
+
+MEMORY = {1: 0, 2: 1, 4: 3, 8: 7}  # access width: the offset's bits that must be zero
+PORTS = {1: 0, 2: 1, 4: 3}
+RUN = 64 << 10  # bytes of the longest run: other clients wait while it is done
+Data: TypeAlias = "bytes | memoryview"
+
+
+class BarFile:
+    """A BAR under a claim. `length` is its size in bytes; `closed` is told when it is closed."""
+
+    __slots__ = ("base", "claim", "closed", "context", "length", "name", "read", "widths", "write")
+
+    def __init__(
+        self,
+        context: Context,
+        claim: Claim,
+        bar: BarInfo,
+        closed: Callable[[Claim], None] | None = None,
+    ) -> None:
+        machine = context.machine
+        self.context, self.claim, self.closed = context, claim, closed
+        self.base, self.length = bar.address, bar.size
+        self.name = f"{claim.function.name} bar{bar.index}"
+        io = bar.kind == "io"
+        self.widths = PORTS if io else MEMORY
+        self.read = machine.io_read if io else machine.mem_read
+        self.write = machine.io_write if io else machine.mem_write
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """One access of `count` bytes, or a run of 4-byte ones."""
+        mask, claim = self.widths.get(count), self.claim
+        if mask is None or offset & mask or offset + count > self.length or not claim.alive:
+            return self._read_run(count, offset)
+        claim.touched = True
+        return self.read(self.base + offset, count).to_bytes(count, "little")
+
+    def pwrite(self, data: Data, offset: int) -> int:
+        """One access as wide as the data, or a run of 4-byte ones."""
+        count, claim = len(data), self.claim
+        mask = self.widths.get(count)
+        if mask is None or offset & mask or offset + count > self.length or not claim.alive:
+            return self._write_run(data, offset)
+        claim.touched = True
+        self.write(self.base + offset, count, int.from_bytes(data, "little"))
+        return count
+
+    def close(self) -> None:
+        """A claim that came with an open goes with the last close."""
+        if self.closed is not None:
+            closed, self.closed = self.closed, None
+            closed(self.claim)
+
+    def _read_run(self, count: int, offset: int) -> bytes:
+        count = self._fit("read", count, offset)
+        read, at = self.read, self.base + offset
+        return b"".join(read(at + i, 4).to_bytes(4, "little") for i in range(0, count, 4))
+
+    def _write_run(self, data: Data, offset: int) -> int:
+        count = self._fit("write", len(data), offset)
+        if data and not count:
+            raise self._refusal(
+                "write", f"{offset:#x} is past the {self.length:#x} bytes of the BAR"
+            )
+        write, at = self.write, self.base + offset
+        for i in range(0, count, 4):
+            write(at + i, 4, int.from_bytes(data[i : i + 4], "little"))
+        return count
+
+    def _fit(self, action: str, count: int, offset: int) -> int:
+        """How long a run may be. Raises Stale, or BadArgument for what is neither access nor run."""
+        if not self.claim.alive:
+            error = Stale(
+                f"{self.name}: the claim that it was opened under has ended; open it again"
+            )
+            raise self.context.refuse(self.claim.owner, f"bar {action}", self.name, error)
+        fit = min(count, RUN, max(self.length - offset, 0))
+        if fit and (offset % 4 or fit % 4):
+            raise self._refusal(
+                action,
+                f"{count} bytes at {offset:#x}; an access is {', '.join(map(str, self.widths))} bytes "
+                "at a multiple of its width, a longer run is of 4-byte ones",
+            )
+        self.claim.touched = True
+        return fit
+
+    def _refusal(self, action: str, why: str) -> Exception:
+        error = BadArgument(f"{self.name}: {action} of {why}")
+        return self.context.refuse(self.claim.owner, f"bar {action}", self.name, error)
+
+
+class GuardedBarFile(BarFile):
+    """A BAR in which the kernel keeps something: that part can be read and not written."""
+
+    __slots__ = ("guards",)
+
+    def __init__(
+        self,
+        context: Context,
+        claim: Claim,
+        bar: BarInfo,
+        closed: Callable[[Claim], None] | None,
+        guards: list[Guard],
+    ) -> None:
+        super().__init__(context, claim, bar, closed)
+        self.guards = guards
+
+    def pwrite(self, data: Data, offset: int) -> int:
+        """As BarFile. Raises PermissionDenied where the kernel's part begins."""
+        end = offset + len(data)
+        for guard in self.guards:
+            if offset < guard.end and guard.start < end and self.claim.alive:
+                error = PermissionDenied(
+                    f"{self.name}: {offset:#x} is in {guard.what}, which the kernel keeps; "
+                    "write `msix` to /dev/irq/ctl"
+                )
+                raise self.context.refuse(self.claim.owner, "bar write", self.name, error)
+        return super().pwrite(data, offset)
+
+
+def open_bar(
+    context: Context, claim: Claim, bar: BarInfo, closed: Callable[[Claim], None] | None = None
+) -> BarFile:
+    """A BAR as a file, guarded where it has to be."""
+    guards = [g for g in claim.function.guards() if g.bar == bar.index]
+    if guards:
+        return GuardedBarFile(context, claim, bar, closed, guards)
+    return BarFile(context, claim, bar, closed)
+
+
+class SpaceFile:
+    """All of memory or port space that a process has claimed: /dev/mem, /dev/io. Offset is the address."""
+
+    __slots__ = ("claims", "context", "end", "file", "io", "process", "start")
+
+    def __init__(
+        self, context: Context, process: Process, io: bool, claims: Callable[[Process], list[Claim]]
+    ) -> None:
+        self.context, self.process, self.io, self.claims = context, process, io, claims
+        self.start = self.end = 0  # the BAR that was used last
+        self.file: BarFile | None = None
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """One access at the address `offset`, in a BAR that the process has claimed. Raises PermissionDenied."""
+        return self._at("read", offset).pread(count, offset - self.start)
+
+    def pwrite(self, data: Data, offset: int) -> int:
+        """One access at the address `offset`, in a BAR that the process has claimed. Raises PermissionDenied."""
+        return self._at("write", offset).pwrite(data, offset - self.start)
+
+    def _at(self, action: str, address: int) -> BarFile:
+        file = self.file
+        if file is not None and self.start <= address < self.end and file.claim.alive:
+            return file
+        return self._find(action, address)
+
+    def _find(self, action: str, address: int) -> BarFile:
+        for claim in self.claims(self.process):
+            for bar in claim.function.bars.values():
+                if (
+                    (bar.kind == "io") == self.io
+                    and bar.address
+                    and 0 <= address - bar.address < bar.size
+                ):
+                    self.start, self.end = bar.address, bar.address + bar.size
+                    self.file = open_bar(self.context, claim, bar)
+                    return self.file
+        device = "io" if self.io else "mem"
+        error = PermissionDenied(
+            f"{device}: {address:#x} is not in a BAR that {self.process.name} has claimed"
+        )
+        raise self.context.refuse(self.process, f"{device} {action}", f"{address:#x}", error)
