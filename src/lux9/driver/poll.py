@@ -1,0 +1,158 @@
+"""Waiting for hardware: for a register with a limit, and for memory before the interrupt.
+
+A wake-up costs tens of microseconds, a look at memory a fraction of one. So, after commands were issued, a
+driver looks at the memory where completions land for about as long as they took lately, with the device's
+completion interrupts masked; then it unmasks them, looks once more (what came in between must not be lost),
+and sleeps. It never spins while nothing is in flight.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from ..errors import DeviceGone, DeviceTimeout
+from ..regs import RO, Register
+
+R = TypeVar("R", bound=Register)
+STEP = (
+    200e-6  # seconds between two reads of a register, at first; each wait doubles it up to LONGEST
+)
+LONGEST = 10e-3
+
+
+async def settle(reg: RO[R], until: Callable[[R], object], limit: float) -> R:
+    """Read `reg` until the value will do, and give it; the loop runs meanwhile. `limit` in seconds.
+
+    Raises DeviceTimeout with the last value, decoded, and DeviceGone when it reads all ones.
+    """
+    end, step = time.monotonic() + limit, STEP
+    while not until(got := reg.read()):
+        if got.all_ones:
+            raise DeviceGone(f"{reg.name} reads all ones: the function was removed")
+        if time.monotonic() > end:
+            raise DeviceTimeout(f"{reg.name} is still {got!r} after {limit:g} s")
+        await asyncio.sleep(step)
+        step = min(step * 2, LONGEST)
+    return got
+
+
+class Source(Protocol):
+    """A device part whose completions can be seen in memory or waited for by interrupt."""
+
+    def busy(self) -> bool:
+        """Whether commands are in flight."""
+        ...
+
+    def look(self) -> int:
+        """Complete what memory shows to be done; how many."""
+        ...
+
+    def arm(self) -> None:
+        """Let completions interrupt, and then complete what came before that."""
+        ...
+
+    def disarm(self) -> None:
+        """Keep completions from interrupting."""
+        ...
+
+
+SPIN = 250e-6  # the longest spin; more than this and a sleep is cheap by comparison
+TURN = 8e-6  # of spinning before the event loop has a turn
+TRY = 32  # every so many commands that sleep, one spins to see whether it pays again
+REST = 2e-3  # with nothing in flight for this long, interrupts are let through again
+
+
+class Spinner:
+    """Decides between looking and sleeping for one `Source`, by what completions took lately."""
+
+    def __init__(self, source: Source, clock: Callable[[], float] = time.perf_counter) -> None:
+        self.source, self.clock = source, clock
+        self.took = 0.0  # a moving mean of seconds from issue to completion
+        self.armed = True
+        self._since = 0.0  # when progress was last seen
+        self._misses = 0
+        self._turning = False
+        self._resting: asyncio.TimerHandle | None = None
+
+    @property
+    def budget(self) -> float:
+        """Seconds worth spinning now; 0 is none."""
+        if self.took < SPIN:
+            return min(SPIN, max(20e-6, 3 * self.took))
+        return SPIN if self._misses % TRY == 0 else 0.0
+
+    def before(self) -> None:
+        """Commands are about to be issued: mask their interrupts if looking will pay."""
+        if self.armed and self.budget:
+            self.armed = False
+            self.source.disarm()
+
+    def after(self) -> None:
+        """Commands were issued: start to look."""
+        self._since = self.clock()
+        if self.armed:
+            self._misses += 1
+        elif not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def completed(self, took: float) -> None:
+        """A command is done `took` seconds after its issue, however that was seen."""
+        self.took += (took - self.took) / 16
+        self._since = self.clock()
+
+    def idle(self) -> float:
+        """Seconds since progress was last seen."""
+        return self.clock() - self._since
+
+    def stop(self) -> None:
+        """No more turns: the source is going."""
+        self.armed = True
+        if self._resting is not None:
+            self._resting.cancel()
+            self._resting = None
+
+    def _turn(self) -> None:
+        self._turning = False
+        if self.armed:
+            return
+        source, clock = self.source, self.clock
+        end = clock() + TURN
+        while source.busy() and not source.look():
+            if clock() > end:
+                break
+            os.sched_yield()  # with fewer cores than busy processes, the device's own may be waiting for ours
+        self._next()
+
+    def _next(self) -> None:
+        if not self.source.busy():
+            self._rest()
+        elif self.clock() - self._since > self.budget:
+            self._misses += 1
+            self.sleep()
+        elif not self._turning:
+            self._turning = True
+            asyncio.get_running_loop().call_soon(self._turn)
+
+    def sleep(self) -> None:
+        """Let interrupts through; whatever came meanwhile is completed."""
+        self.armed = True
+        self.source.arm()
+
+    def _rest(self) -> None:
+        """Nothing in flight: leave the interrupts masked a moment, more commands are likely."""
+        if self._resting is None:
+            self._resting = asyncio.get_running_loop().call_later(REST, self._rested)
+
+    def _rested(self) -> None:
+        self._resting = None
+        if self.armed or self._turning or self.source.busy():
+            return
+        if self.clock() - self._since < REST:
+            self._rest()
+        else:
+            self.sleep()

@@ -1,0 +1,1 @@
+"""AHCI: SATA disks behind a host bus adapter."""

@@ -1,0 +1,174 @@
+"""Errors: find whose it is, get the port going again, and re-issue what was not to blame. AHCI 1.3.1 §6.2.2
+
+With queued commands the device stops at the first that fails and keeps its tag in a log (ACS-3 §A.14); with
+others the HBA stops in the slot that PxCMD.CCS tells. When neither can be asked, because the device had to be
+reset or did not answer, the commands go again one at a time, so that the next error is one command's.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from typing import TYPE_CHECKING
+
+from ...arch.ahci import STOP_LIMIT, PxIS, PxTFD
+from ...arch.ata import Error, Status
+from ...driver.poll import settle
+from ...errors import DeviceError, DeviceTimeout, Lux9Error, MediaChanged
+from . import bringup, commands
+from .commands import AtaError, Mode, Request
+from .state import ALL_EVENTS
+
+if TYPE_CHECKING:
+    from .port import Port
+
+log = logging.getLogger(__name__)
+
+TRIES = 3  # a command that was in flight with so many others' errors is given up
+HARD = PxIS(hbfs=True, hbds=True, ifs=True, ofs=True)  # the transfer went wrong, not the command
+
+
+async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
+    """Deal with `events`, or with commands that are `late`; when it returns, the port runs."""
+    port.stats.bump("recoveries")
+    port.truth()  # what was done before the error stays done
+    task, slot = port.regs.tfd.read(), port.regs.cmd.read().ccs
+    mode, victims = port.queue.mode, port.queue.recall()
+    try:
+        hard = bool(late) or bool(events.raw & HARD.raw)
+        was_reset = await restart(port, hard)
+        guilty = await _guilty(port, mode, victims, slot, task, was_reset)
+        if was_reset:
+            await _same(port)
+    except BaseException:
+        port.queue.again(victims)  # whoever ends the port fails them with the rest
+        raise
+    if late or hard:
+        guilty = {r: _late(port, r) for r in victims if r in late}
+    port.queue.again(_judge(port, victims, guilty, events))
+    port.run()
+
+
+def _late(port: Port, request: Request) -> Lux9Error:
+    return DeviceTimeout(
+        f"{port}: {request} took longer than {request.op.limit:g} s; the port was reset"
+    )
+
+
+Guilty = dict[Request, Lux9Error]
+
+
+async def _guilty(
+    port: Port, mode: Mode, victims: list[Request], slot: int, task: PxTFD, was_reset: bool
+) -> Guilty:
+    """The command that the device stopped at, with what it says of it."""
+    status, error, lba = task.raw & 0xFF, task.err, None
+    if mode is Mode.QUEUED and not was_reset:
+        try:
+            slot, status, error, lba = await _log(port)
+        except DeviceError as failed:
+            log.warning("%s: the error log cannot be read: %s", port, failed)
+            await restart(port, True)
+            slot = -1
+    elif mode is Mode.QUEUED:
+        slot = -1
+    if len(victims) == 1:
+        slot = victims[0].slot
+    return {r: failure(port, r, status, error, lba) for r in victims if r.slot == slot}
+
+
+async def _log(port: Port) -> tuple[int, int, int, int]:
+    """Tag, status, error and LBA of the queued command that failed. ACS-3 §A.14.2"""
+    page = await port.own_data(commands.READ_LOG, commands.error_log())
+    if sum(page) & 0xFF:
+        raise DeviceError(f"{port}: the error log's checksum is wrong")
+    if page[0] & 0x80:  # NQ: it was not a queued command
+        raise DeviceError(f"{port}: the error log says that no queued command failed")
+    lba = int.from_bytes(page[4:7] + page[8:11], "little")
+    return page[0] & 0x1F, page[2], page[3], lba
+
+
+def failure(
+    port: Port, request: Request, status: int, error: int, lba: int | None = None
+) -> AtaError:
+    """What the device says, decoded."""
+    where = f", first at {lba}" if lba is not None and lba != request.lba else ""
+    what = f"Status({Status.of(status).shown()}) Error({Error.of(error).shown()})"
+    name = port.disk.name if port.disk else str(port)
+    return AtaError(f"{name}: {request} failed{where}: {what}", status, error)
+
+
+def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> list[Request]:
+    """Fail those to blame; the others, to be issued again."""
+    again: list[Request] = []
+    for request in victims:
+        request.tries += 1
+        error = guilty.get(request)
+        if error is None and request.tries >= TRIES:
+            error = DeviceError(f"{port}: {request} met {request.tries} errors ({events.shown()})")
+        if error is None:
+            again.append(request)
+        else:
+            port.stats.bump("errors")
+            log.warning("%s", error)
+            request.done(request, error)
+    if not guilty:
+        port.queue.careful = len(again)
+    return again
+
+
+async def restart(port: Port, hard: bool) -> bool:
+    """Stop and start the command list, with a COMRESET if the device needs one; whether it did. §6.2.2.1
+
+    Raises MediaChanged when the device did not come back, DeviceTimeout when the HBA does not let go.
+    """
+    regs = port.regs
+    bringup.quiet(port)
+    regs.cmd.update(st=False)
+    try:
+        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
+    except DeviceTimeout:
+        hard = True
+    task = regs.tfd.read()
+    regs.serr.clear(regs.serr.read())
+    regs.is_.clear(ALL_EVENTS)
+    hard = hard or task.bsy or task.drq
+    if hard:
+        port.stats.bump("resets")
+        if not await bringup.link(port):
+            raise MediaChanged(f"{port}: the disk did not come back from a reset")
+        await bringup.ready(port)
+        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
+    bringup.start(port)
+    return hard
+
+
+async def _same(port: Port) -> None:
+    """After a reset: it must be the same disk. Raises MediaChanged."""
+    disk = port.disk
+    if disk is not None and disk.identity != type(disk).identity_of(await bringup.identify(port)):
+        raise MediaChanged(f"{disk.name}: another disk answers after a reset")
+
+
+async def own_command(port: Port, request: Request, done: asyncio.Future[None]) -> None:
+    """Wait for a command of the driver's own. Raises DeviceTimeout; the port is then stopped."""
+    try:
+        await asyncio.wait_for(done, request.op.limit)
+    except TimeoutError:
+        task = port.regs.tfd.read()
+        await bringup.stop(port)
+        port.queue.recall()
+        limit = request.op.limit
+        raise DeviceTimeout(f"{port}: {request} took longer than {limit:g} s, {task!r}") from None
+    except AtaError:
+        await bringup.stop(port)
+        raise
+
+
+def refused(port: Port, events: PxIS) -> None:
+    """A fatal event while a command of the driver's own is in flight: it has failed."""
+    task = port.regs.tfd.read()
+    for request in port.queue.recall():
+        error = failure(port, request, task.raw & 0xFF, task.err)
+        log.debug("%s (%s)", error, events.shown())
+        request.done(request, error)
