@@ -34,7 +34,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine.qemu": GROUND | BOARD,
     "machine.vfio": GROUND | BOARD,
     "kernel": GROUND | {"arch", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
-    "sip": GROUND | {"wire", "tree", "ninep", "kernel"},
+    "sip": GROUND | {"wire", "tree", "ninep", "kernel", "driver"},
     "driver": GROUND | {"arch", "wire", "tree", "ninep"},
     "drivers": GROUND | {"arch", "wire", "tree", "driver"},
     "fs": GROUND | {"wire", "tree", "driver", "drivers"},

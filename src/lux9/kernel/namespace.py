@@ -80,6 +80,11 @@ class Group:
         self.steps = kept
         self._make()
 
+    def forget(self, source: str) -> None:
+        """Undo every step of a source that is gone."""
+        self.steps = [s for s in self.steps if s.source != source]
+        self._make()
+
     def _make(self) -> None:
         self.table = {}
         for step in self.steps:

@@ -157,6 +157,11 @@ class Client:
         if self.caller.gone is not None:
             raise self.caller.gone
 
+    def pause(self, seconds: float) -> None:
+        """Let time pass for the other side, between two looks at a register."""
+        self.caller.flush()
+        self.caller.wire.pause(seconds)
+
     def close(self) -> None:
         """Hang up."""
         self.caller.flush()

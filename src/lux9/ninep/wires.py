@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -51,6 +52,10 @@ class SocketWire:
 
     def _lost(self, why: str) -> None:
         self.caller.lost(Disconnected(why))
+
+    def pause(self, seconds: float) -> None:
+        """The other side is another process."""
+        time.sleep(seconds)
 
     def close(self) -> None:
         """Hang up."""
@@ -101,16 +106,28 @@ class LoopWire(asyncio.BufferedProtocol):
         """Not on a loop."""
         raise AssertionError("a request on the loop is awaited, not waited for")
 
+    def pause(self, seconds: float) -> None:
+        """Not on a loop, either."""
+        raise AssertionError("whoever polls on the loop sleeps with asyncio")
+
     def close(self) -> None:
         """Hang up."""
         self.transport.abort()
 
 
 class DirectWire:
-    """A session in this very process: a call, no socket. `pump` lets the rest of the kernel do its work."""
+    """A session in this very process: a call, no socket.
 
-    def __init__(self, caller: Caller, pump: Callable[[], None]) -> None:
-        self.caller, self.pump = caller, pump
+    `pump` lets the rest of the kernel do its work; `after_batch` is called when requests have been taken.
+    """
+
+    def __init__(
+        self,
+        caller: Caller,
+        pump: Callable[[], None],
+        after_batch: Callable[[], None] | None = None,
+    ) -> None:
+        self.caller, self.pump, self.after_batch = caller, pump, after_batch
         self.session: Session
         caller.wire = self
 
@@ -119,6 +136,8 @@ class DirectWire:
         data = memoryview(b"".join(parts))
         used = self.session.receive(data)
         assert used == len(data), "a client sends whole messages"
+        if self.after_batch is not None:
+            self.after_batch()
         self.deliver()
 
     def deliver(self) -> None:
@@ -131,6 +150,11 @@ class DirectWire:
         """Whatever is waited for comes from work that is due."""
         self.pump()
         self.deliver()
+
+    def pause(self, seconds: float) -> None:
+        """Do what is due; then real time has to pass, as for any device."""
+        self.wait()
+        time.sleep(seconds)
 
     def close(self) -> None:
         """End the session."""

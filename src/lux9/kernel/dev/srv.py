@@ -116,6 +116,10 @@ class Post:
         """Nobody waits on the loop."""
         raise AssertionError("a request on the loop is awaited, not waited for")
 
+    def pause(self, seconds: float) -> None:
+        """Nor does anybody poll."""
+        raise AssertionError("whoever polls on the loop sleeps with asyncio")
+
     def read(self, offset: int, count: int) -> Maybe[Bytes]:
         """The next bytes of T-messages."""
         return self.pipe.get(count)

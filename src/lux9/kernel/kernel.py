@@ -1,0 +1,314 @@
+"""The kernel: a machine, the processes on it, and the tree that each of them sees.
+
+    kernel = Kernel(machine)
+    await kernel.start()
+    await kernel.listen(Path("/run/lux9.sock"))
+
+One event loop. Whoever connects becomes a process with an identity, capabilities and a namespace, and when the
+connection ends, whatever it held is quiesced.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import getpass
+import os
+import pwd
+import socket
+import struct
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from ..errors import LimitReached, Lux9Error, NotFound, PermissionDenied, ProtocolError
+from ..machine.abstract import Machine
+from ..ninep.caller import Caller
+from ..ninep.server import Connection, serve_socket, unix_socket
+from ..ninep.session import Bounds, Session
+from ..ninep.wires import DirectWire
+from ..pending import Maybe, after, void
+from ..tree import Dir, DirNode, Tree
+from ..wire.node import Node
+from .audit import Audit
+from .console import Console
+from .dev.cons import ConsDir
+from .dev.dma import DmaDir
+from .dev.irq import IrqDir
+from .dev.mem import MemDir
+from .dev.mnt import MountDir
+from .dev.pci import PciDir
+from .dev.proc import Life, ProcDir
+from .dev.srv import SrvDir
+from .hardware import Hardware
+from .namespace import Group, Namespace
+from .process import ALL, Cap, Limits, Process
+from .services import Services
+
+STANDARD = (
+    "bind '#/' /",
+    "bind '#c' /dev",
+    "bind -a '#m' /dev",
+    "bind -a '#M' /dev",
+    "bind '#I' /dev/irq",
+    "bind '#D' /dev/dma",
+    "bind '#P' /dev/pci",
+    "bind '#p' /proc",
+    "bind '#s' /srv",
+)
+VADDR, STRIDE = 0x2000_0000_0000, 1 << 32  # where arenas are mapped: a range of its own for each process
+CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of unix(7)'s SO_PEERCRED
+
+
+class RootDir(Dir):
+    """#/: the top of the tree; everything in it is mounted there."""
+
+
+Make = Callable[["Kernel", Life], Dir]
+DEVICES: dict[str, tuple[str, Cap, Make]] = {  # character: name, a capability that is asked for, the tree
+    "/": ("root", Cap(0), lambda k, life: RootDir()),
+    "c": ("cons", Cap(0), lambda k, life: ConsDir(k.console, k.audit, life.process, drivers)),
+    "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
+    "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process)),
+    "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
+    "m": ("mem", Cap.MEM | Cap.IO, lambda k, life: MemDir(k.hardware, life.process)),
+    "I": ("irq", Cap.IRQ, lambda k, life: IrqDir(k.hardware, life.process)),
+    "D": ("dma", Cap.DMA, lambda k, life: DmaDir(k.hardware, life.process)),
+    "P": ("pci", Cap.PCI, lambda k, life: PciDir(k.hardware, life.process)),
+}
+
+
+def drivers() -> str:
+    """What /dev/drivers lists."""
+    return "".join(f"#{char} {name}\n" for char, (name, _, _) in DEVICES.items())
+
+
+class Kernel:
+    """A machine, shared out among processes."""
+
+    console: Console
+    audit: Audit
+    hardware: Hardware
+    services: Services
+    lives: dict[int, Life]
+
+    def __init__(self, machine: Machine, console: Console | None = None) -> None:
+        self.machine, self.user = machine, getpass.getuser()
+        self.console = console or Console()
+        self.audit = Audit()
+        self.hardware = Hardware(machine, self.audit, self.console.log)
+        self.services = Services()
+        self.lives = {}
+        self.standard = Group(STANDARD)
+        self.trees = {char: Tree(f"#{char}", self.user, self.user) for char in DEVICES}
+        self.roots: dict[tuple[int, str], DirNode] = {}
+        self.connections: set[Connection] = set()
+        self.servers: list[asyncio.Server] = []
+        self.sockets: list[Path] = []
+        self.last = 0
+
+    async def start(self) -> None:
+        """Bring the machine up."""
+        await self.hardware.start()
+        self.console.log(f"machine {self.machine.name}: {len(self.hardware.functions)} functions")
+
+    async def stop(self) -> None:
+        """End every connection and process, then the machine. Leaves no socket behind."""
+        for server in self.servers:
+            server.close()
+        for path in self.sockets:
+            path.unlink(missing_ok=True)
+        self.services.close()
+        for connection in list(self.connections):
+            connection.close()
+        await asyncio.sleep(0)  # let connection_lost be told
+        for life in list(self.lives.values()):
+            self.end(life.process)
+        await self.machine.close()
+
+    # -- processes
+
+    def process(
+        self,
+        name: str,
+        *,
+        user: str = "",
+        caps: Cap = Cap(0),
+        kind: str = "client",
+        command: str = "",
+        limits: Limits | None = None,
+        group: Group | None = None,
+    ) -> Life:
+        """A new entry in the process table."""
+        self.last += 1
+        process = Process(self.last, name, user or self.user, caps, command, kind, limits or Limits())
+        process.vaddr = VADDR + process.number * STRIDE
+        life = Life(process, self.standard if group is None else group)
+        self.lives[process.number] = life
+        return life
+
+    def end(self, process: Process) -> None:
+        """Quiesce what a process held and forget it."""
+        if self.lives.pop(process.number, None) is None:
+            return
+        self.hardware.end(process)
+        for char in DEVICES:
+            self.roots.pop((process.number, char), None)
+
+    # -- what a process sees
+
+    def namespace(self, life: Life) -> Namespace:
+        """The paths of a process's group, under its identity."""
+        return Namespace(life.group, lambda source: self.find(life, source))
+
+    def find(self, life: Life, source: str) -> Maybe[Node]:
+        """The node of `#P`, `#s/ahci` or `#P/0000:00:1f.2` for a process. Raises NotFound."""
+        char, path = source[1:2], [name for name in source[2:].split("/") if name]
+        if char == "s" and path:
+            node: Maybe[Any] = self.services.find(path.pop(0))
+        else:
+            node = self._device(life, char)
+        for name in path:
+            node = after(node, lambda n, name=name: n.walk(name))  # type: ignore[misc]
+        return node
+
+    def _device(self, life: Life, char: str) -> Node:
+        if char not in DEVICES:
+            raise NotFound(f"#{char}: no such device; /dev/drivers lists them")
+        root = self.roots.get((life.process.number, char))
+        if root is None:
+            _, caps, make = DEVICES[char]
+            if caps and not caps & life.process.caps:
+                life.process.need(caps, f"#{char}")
+            root = self.trees[char].root(make(self, life))
+            self.roots[life.process.number, char] = root
+        return root
+
+    def mounts(self) -> str:
+        """The lines of #M: where, from which process, requests, bytes, waiting."""
+        where: dict[str, list[str]] = {}
+        for step in self.standard.steps:
+            if step.source.startswith("#s/"):
+                name = step.source[3:].partition("/")[0]
+                where.setdefault(name, []).append("/" + "/".join(step.to))
+        return "".join(
+            f"{path} {posted.line}\n"
+            for name, posted in self.services.posted.items()
+            for path in where.get(name, ["-"])
+        )
+
+    # -- connections
+
+    async def listen(self, path: Path) -> None:
+        """Serve users of this host on a unix socket of mode 0600. Raises UserError."""
+        sock = unix_socket(path)
+        loop = asyncio.get_running_loop()
+        self.servers.append(await loop.create_unix_server(self._client, sock=sock))
+        self.sockets.append(path)
+
+    def _client(self) -> Connection:
+        return self._known(lambda made: lambda transport: self._admit(transport, made))
+
+    def _known(
+        self,
+        owner: Callable[[Connection], Callable[[asyncio.Transport], Owner]],
+        bounds: Bounds | None = None,
+    ) -> Connection:
+        """A connection that `stop` closes, and whose end ends its process."""
+
+        def who(transport: asyncio.Transport) -> Owner:
+            return owner(made)(transport)
+
+        made = Connection(who, bounds, lost=self._lost)
+        self.connections.add(made)
+        return made
+
+    def _admit(self, transport: asyncio.Transport, made: Connection) -> Owner:
+        """The identity of a unix socket's peer: what the host's kernel says of it."""
+        sock = transport.get_extra_info("socket")
+        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
+        pid, uid, _ = CREDENTIALS.unpack(raw)
+        trusted = uid in (0, os.geteuid())
+        life = self.process(
+            _comm(pid), user=_user(uid), caps=ALL if trusted else Cap(0), command=f"pid {pid}"
+        )
+        life.signal = lambda what: _hang_up(transport, what)
+        life.files = lambda: _files(made.session)
+        return Owner(self, life, trusted)
+
+    async def serve(self, sock: socket.socket, life: Life) -> Connection:
+        """Serve one connected socket as a process: a SIP's fd 3."""
+        limits = life.process.limits
+        bounds = Bounds(fids=limits.fids, pending=limits.pending, inflight=limits.inflight)
+        owner = Owner(self, life, trusted=True)
+        made = await serve_socket(sock, lambda: self._known(lambda _: lambda _: owner, bounds))
+        life.files = lambda: _files(made.session)
+        return made
+
+    def _lost(self, connection: Connection) -> None:
+        self.connections.discard(connection)
+        owner = connection.session.owner
+        if isinstance(owner, Owner) and owner.life.process.kind == "client":
+            self.end(owner.life.process)
+
+    def join(self, life: Life) -> Caller:
+        """A client of the kernel within its own process: calls instead of a socket."""
+        caller = Caller()
+        wire = DirectWire(caller, self.machine.pump)
+        loop = asyncio.get_running_loop()
+        session = Session(Owner(self, life, trusted=True), lambda: void(loop.call_soon(wire.deliver)))
+        wire.session = session
+        life.files = lambda: _files(session)
+        return caller
+
+
+class Owner:
+    """A process, as its session knows it."""
+
+    def __init__(self, kernel: Kernel, life: Life, trusted: bool) -> None:
+        self.kernel, self.life, self.trusted = kernel, life, trusted
+
+    def attach(self, uname: str, aname: str) -> Maybe[Node]:
+        """The namespace, or a device by its name (`#P`). What the client calls itself means nothing."""
+        process = self.life.process
+        if not self.trusted:
+            raise PermissionDenied(f"{process.user} is not {self.kernel.user}, who runs this kernel")
+        if aname.startswith("#"):
+            return self.kernel.find(self.life, aname)
+        if aname.strip("/"):
+            raise NotFound(f"attach name {aname!r}: write nothing, or a device such as #P")
+        return self.kernel.namespace(self.life).root()
+
+    def refused(self, error: Exception, what: str, path: str) -> None:
+        """Refusals go into the audit, our own mistakes into the log."""
+        process = self.life.process
+        if isinstance(error, PermissionDenied | LimitReached | ProtocolError) and not error.audited:
+            self.kernel.audit.record(process, what, path, "denied", error=error.message)
+        elif not isinstance(error, Lux9Error):
+            self.kernel.console.log(f"{what} {path} by {process.name}: {error!r}")
+
+
+def _files(session: Session) -> Iterable[str]:
+    for number, f in session.fids.items():
+        if f.node is not None:
+            access = ("r" if f.read or f.entries is not None else "") + ("w" if f.write else "")
+            yield f"{number} {access or '-'} {f.name}"
+
+
+def _hang_up(transport: asyncio.Transport, what: str) -> None:
+    if what != "kill":
+        raise PermissionDenied(f"a client of the socket takes `kill` alone, not {what!r}")
+    transport.abort()
+
+
+def _comm(pid: int) -> str:
+    try:
+        return Path(f"/proc/{pid}/comm").read_text().strip()
+    except OSError:
+        return "client"
+
+
+def _user(uid: int) -> str:
+    try:
+        return pwd.getpwuid(uid).pw_name
+    except KeyError:
+        return str(uid)

@@ -1,0 +1,118 @@
+"""A driver's process: what it inherits, what it prints, and how it ends.
+
+    fd 3   its 9P connection      fd 4   its arena, where it has one      fd 5   its service
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import signal
+import socket
+from collections.abc import Callable, Mapping, Sequence
+
+from ..errors import UserError
+
+CLIENT, ARENA, SERVICE = 3, 4, 5
+KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
+GRACE = 3.0  # seconds from SIGTERM to SIGKILL
+Inherit = Mapping[int, int]  # fd in the child: fd here
+
+
+class Child:
+    """A running program. `said(line)` gets what it prints, `ended(reason)` how it went, once."""
+
+    def __init__(self, pid: int, output: int, said: Callable[[str], None]) -> None:
+        self.pid, self.output, self.said = pid, output, said
+        self.loop = asyncio.get_running_loop()
+        self.pidfd = os.pidfd_open(pid)
+        self.ended: asyncio.Future[str] = self.loop.create_future()
+        self.partial = b""
+        os.set_blocking(output, False)
+        self.loop.add_reader(output, self._read)
+        self.loop.add_reader(self.pidfd, self._reap)
+
+    def _read(self) -> None:
+        try:
+            data = os.read(self.output, 65536)
+        except BlockingIOError:
+            return
+        if not data:
+            self._hush()
+            return
+        *lines, self.partial = (self.partial + data).split(b"\n")
+        for line in lines:
+            self.said(line.decode(errors="replace"))
+
+    def _hush(self) -> None:
+        if self.output >= 0:
+            self.loop.remove_reader(self.output)
+            os.close(self.output)
+            self.output = -1
+            if self.partial:
+                self.said(self.partial.decode(errors="replace"))
+
+    def _reap(self) -> None:
+        self.loop.remove_reader(self.pidfd)
+        os.close(self.pidfd)
+        _, status = os.waitpid(self.pid, 0)
+        self.pid = 0
+        while self.output >= 0:  # what it said last
+            before = self.output, self.partial
+            self._read()
+            if (self.output, self.partial) == before:
+                self._hush()
+        self.ended.set_result(reason(status))
+
+    def signal(self, number: int) -> None:
+        """Send a signal, if it still runs."""
+        if self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self.pid, number)
+
+    async def stop(self) -> str:
+        """Ask it to end, then make it; how it ended."""
+        self.signal(signal.SIGTERM)
+        try:
+            return await asyncio.wait_for(asyncio.shield(self.ended), GRACE)
+        except asyncio.TimeoutError:
+            self.signal(signal.SIGKILL)
+            return await self.ended
+
+
+def reason(status: int) -> str:
+    """A wait status in words."""
+    if os.WIFSIGNALED(status):
+        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+    return f"exited with status {os.WEXITSTATUS(status)}"
+
+
+def spawn(
+    argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str], said: Callable[[str], None]
+) -> Child:
+    """Start a program with just those descriptors. Raises UserError when it cannot be started."""
+    output, theirs = os.pipe2(os.O_CLOEXEC)
+    nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+    wanted = {0: nothing, 1: theirs, 2: theirs, **inherit}
+    high = {fd: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 32) for fd, ours in wanted.items()}
+    env = {k: os.environ[k] for k in KEEP_ENV if k in os.environ} | dict(variables)
+    try:
+        actions = [(os.POSIX_SPAWN_DUP2, here, fd) for fd, here in high.items()]
+        signals = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
+        pid = os.posix_spawnp(
+            argv[0], list(argv), env, file_actions=actions, setsigdef=signals, setpgroup=0
+        )
+    except OSError as error:
+        os.close(output)
+        raise UserError(f"{argv[0]}: cannot be started: {error.strerror}") from None
+    finally:
+        for fd in (nothing, theirs, *high.values()):
+            os.close(fd)
+    return Child(pid, output, said)
+
+
+def pair() -> tuple[socket.socket, socket.socket]:
+    """Two ends of a stream: ours, and the child's."""
+    return socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM)
