@@ -1,6 +1,6 @@
 """The derived half of the manual: `{{ word … }}` in a page becomes what the code declares.
 
-    {{ tree /dev/pci lux9.kernel.dev.pci:PciRoot }}    a directory's files and ctl commands
+    {{ tree /dev/pci lux9.kernel.dev.pci:PciDir }}    a directory's files and ctl commands
     {{ registers lux9.arch.ahci:HBA }}                a block's registers, and the bits of each
     {{ command boot }}                                a command's help
     {{ messages }}  {{ errors }}                      the protocol's tables
