@@ -10,9 +10,9 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 
-from .regs import Banks, Block, Field, Octets, Reg, Register, Run, Slot
+from .regs import Banks, Block, Field, Octets, Reg, Register
 
 K = TypeVar("K", bound=type)
 
@@ -141,28 +141,30 @@ def _blocks(block: type[Block]) -> Iterator[type[Block]]:
 
 def _block(block: type[Block], level: int) -> Iterator[str]:
     yield from _head(block, level, "offset", "name", "bytes", "access", "what")
-    for member in sorted(_places(block), key=lambda m: m.offset):
-        yield _row(f"`{member.offset:#05x}`", *_member(block, member))
+    for offset, cells in sorted(_members(block)):
+        yield _row(f"`{offset:#05x}`", *cells)
     yield ""
 
 
-def _places(block: type[Block]) -> Iterator[Any]:
-    for group in (block.slots, block.runs, block.parts, block.inner):
-        yield from group.values()
+def _members(block: type[Block]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    words = comments(block)
+    for name, slot in block.slots.items():
+        what = words.get(name) or _summary(slot.kind)
+        yield slot.offset, (_plain(name), str(slot.kind.size), slot.access.access, what)
+    for name, run in block.runs.items():
+        yield run.offset, (_plain(name), str(run.length), "rw", words.get(name, ""))
+    for name, part in block.parts.items():
+        yield part.offset, (_plain(name), str(part.kind.size), "", _linked(part.kind))
+    for name, bank in block.inner.items():
+        what = f"{bank.count} × {_linked(bank.kind)}, {bank.stride:#x} apart"
+        yield (
+            bank.offset,
+            (f"{_plain(name)}[{bank.count}]", str(bank.stride * bank.count), "", what),
+        )
 
 
-def _member(block: type[Block], member: Any) -> tuple[object, ...]:
-    what, name = comments(block).get(member.name, ""), member.name.rstrip("_")
-    if isinstance(member, Slot):
-        slot = cast("Slot[Any]", member)
-        return name, slot.kind.size, slot.access.access, what or _summary(slot.kind)
-    if isinstance(member, Run):
-        return name, member.length, "rw", what
-    kind: type[Block] = member.kind
-    if not isinstance(member, Banks):
-        return name, kind.size, "", what or _linked(kind)
-    spread = f"{member.count} × {_linked(kind)}, {member.stride:#x} apart"
-    return f"{name}[{member.count}]", member.stride * member.count, "", spread
+def _plain(name: str) -> str:
+    return name.rstrip("_")
 
 
 def _bits(kind: type[Register], level: int) -> Iterator[str]:
@@ -170,7 +172,7 @@ def _bits(kind: type[Register], level: int) -> Iterator[str]:
     words = comments(kind)
     for field in sorted(kind.fields.values(), key=lambda f: -f.hi):
         said = (words.get(field.name, ""), _values(field), "one clears" if field.w1c else "")
-        yield _row(str(field).split()[1], field.name.rstrip("_"), "; ".join(filter(None, said)))
+        yield _row(str(field).split()[1], _plain(field.name), "; ".join(filter(None, said)))
     yield ""
 
 

@@ -427,7 +427,10 @@ def h2d(
     """A Register H2D FIS with a command: 20 bytes, by one `struct` call, as drivers make one for every request.
 
     `lba` 48 bits, `count` and `features` 16 bits, `device` as the command wants it (0x40 for an LBA). SATA §10.5.5
+    Raises ValueError when one is too large.
     """
+    if lba >> 48 | (count | features) >> 16:
+        raise ValueError(f"no FIS holds LBA {lba:#x}, count {count:#x}, features {features:#x}")
     return _H2D.pack(
         0x8027 | pm << 8 | command << 16 | (features & 0xFF) << 24,
         lba & 0xFFFFFF | device << 24,
@@ -448,6 +451,7 @@ class General(Register, width=16):
     """Word 0. ACS-3 §7.12.7"""
 
     packet:     bool = bit(15)  # an ATAPI device
+    removable:  bool = bit(7)   # removable medium; obsolete for ATA
     incomplete: bool = bit(2)   # the data is not whole: spin up first
 
 
@@ -596,7 +600,7 @@ class Commands2(Register, width=16):
 class Commands3(Register, width=16):
     """Words 84 (supported; bits 15:14 are 01) and 87 (enabled). ACS-3 §7.12.7"""
 
-    one:       bool = bit(14)  # the words say something
+    one:         bool = bit(14)  # the words say something
     idle_unload: bool = bit(13)  # IDLE IMMEDIATE with UNLOAD
     wwn:       bool = bit(8)   # world wide name
     fua:       bool = bit(6)   # WRITE DMA FUA EXT
@@ -720,7 +724,8 @@ class Identify(Block, size=512):
         """Logical sectors: of words 230, 100 or 60, the first that says something. ACS-3 §7.12.7"""
         if self.additional.read().extended_sectors and (n := self.extended.read().raw):
             return n
-        if self.has2.read().lba48 and (n := self.sectors48.read().raw):
+        has = self.has2.read()
+        if _says(has.raw) and has.lba48 and (n := self.sectors48.read().raw):
             return n
         return self.sectors28.read().raw
 
@@ -737,7 +742,8 @@ class Identify(Block, size=512):
 
     def depth(self) -> int:
         """Commands in flight at most: 1 where the device has no NCQ. ACS-3 §7.12.7"""
-        return self.queue.read().depth + 1 if self.sata.read().ncq else 1
+        sata = self.sata.read()
+        return self.queue.read().depth + 1 if sata.ncq and not sata.all_ones else 1
 
 
 def _says(word: int) -> bool:

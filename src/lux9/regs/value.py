@@ -21,6 +21,8 @@ class Field(property):
     """
 
     def __init__(self, hi: int, lo: int, kind: type[int], w1c: bool = False) -> None:
+        if not 0 <= lo <= hi:
+            raise TypeError(f"bits {hi}:{lo} does not fit any register")
         self.hi, self.lo, self.kind, self.w1c = hi, lo, kind, w1c
         self.mask = (1 << (hi - lo + 1)) - 1
         self.span = self.mask << lo  # the field's bits in place
@@ -80,17 +82,17 @@ class Register:
     raw: int
 
     def __init_subclass__(cls, width: int) -> None:
-        cls.width, cls.size, cls.ones = width, width // 8, (1 << width) - 1
         cls.fields = {k: v for k, v in vars(cls).items() if isinstance(v, Field)}
-        cls.events = sum(f.span for f in cls.fields.values() if f.w1c)
-        cls._places = {k: (f.lo, f.mask, ~f.span) for k, f in cls.fields.items()}
         cls.named = 0
         for name, f in cls.fields.items():
-            if f.hi >= width or f.hi < f.lo or cls.named & f.span:
-                raise TypeError(f"{cls.__name__}.{name}: {f} does not fit")
             if hasattr(Register, name) or name in Register.__annotations__:
                 raise TypeError(f"{cls.__name__}.{name}: the name is taken by Register itself")
+            if f.hi >= width or cls.named & f.span:
+                raise TypeError(f"{cls.__name__}.{name}: {f} does not fit")
             cls.named |= f.span
+        cls.width, cls.size, cls.ones = width, width // 8, (1 << width) - 1
+        cls.events = sum(f.span for f in cls.fields.values() if f.w1c)
+        cls._places = {k: (f.lo, f.mask, ~f.span) for k, f in cls.fields.items()}
 
     def __init__(self, **values: int) -> None:
         self.raw = self._merge(0, values)
