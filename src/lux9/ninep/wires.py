@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
 import time
 from collections.abc import Callable
@@ -19,7 +20,7 @@ BATCH = 512  # parts in one sendmsg; IOV_MAX is 1024
 
 
 class SocketWire:
-    """A blocking socket. On a loop, `readable` is called when something came without being waited for."""
+    """A socket whose user blocks. A loop that watches it may have made it non-blocking: then we poll."""
 
     def __init__(self, caller: Caller, sock: socket.socket) -> None:
         self.caller, self.sock, self.inbox = caller, sock, Inbox(caller.receive)
@@ -27,18 +28,23 @@ class SocketWire:
 
     def send(self, parts: list[Bytes]) -> None:
         """Send them all."""
-        try:
-            if len(parts) == 1:
-                self.sock.sendall(parts[0])
-            else:
-                self.sock.sendall(b"".join(parts))
-        except OSError as error:
-            self._lost(error.strerror or "closed")
+        left = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
+        while left:
+            try:
+                left = left[self.sock.send(left) :]
+            except BlockingIOError:
+                self._until(select.POLLOUT)
+            except OSError as error:
+                self._lost(error.strerror or "closed")
+                return
 
     def wait(self) -> None:
         """Block until something came."""
         try:
             count = self.sock.recv_into(self.inbox.room())
+        except BlockingIOError:
+            self._until(select.POLLIN)
+            return
         except OSError as error:
             self._lost(error.strerror or "closed")
             return
@@ -49,6 +55,11 @@ class SocketWire:
             self.inbox.took(count)
         except ProtocolError as error:
             self.caller.lost(error)
+
+    def _until(self, event: int) -> None:
+        poll = select.poll()
+        poll.register(self.sock, event)
+        poll.poll()
 
     def _lost(self, why: str) -> None:
         self.caller.lost(Disconnected(why))
