@@ -54,6 +54,7 @@ class RigBar:
 
     def post(self) -> None:
         writes, self.rig.writes = self.rig.writes, []
+        self.rig.sent += len(writes)
         for n, offset, width, value in writes:
             if not self.rig.removed:
                 self.rig.fn.bar_write(n, offset, width, value)
@@ -153,7 +154,7 @@ class Rig:
         self.faults: dict[Fault, float] = {}
         self.irq: RigIrq | None = None
         self.asserted = self.mastering = self.removed = self.lose_interrupts = False
-        self.reads = 0
+        self.reads = self.sent = 0
         self.any_bar = RigBar(self, 5)
         fn.host = RigHost(self)
 

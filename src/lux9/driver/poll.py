@@ -67,10 +67,15 @@ REST = 2e-3  # with nothing in flight for this long, interrupts are let through 
 
 
 class Spinner:
-    """Decides between looking and sleeping for one `Source`, by what completions took lately."""
+    """Decides between looking and sleeping for one `Source`, by what completions took lately.
 
-    def __init__(self, source: Source, clock: Callable[[], float] = time.perf_counter) -> None:
-        self.source, self.clock = source, clock
+    `longest`: seconds of the longest spin; 0 is never.
+    """
+
+    def __init__(
+        self, source: Source, clock: Callable[[], float] = time.perf_counter, longest: float = SPIN
+    ) -> None:
+        self.source, self.clock, self.longest = source, clock, longest
         self.took = 0.0  # a moving mean of seconds from issue to completion
         self.armed = True
         self._since = 0.0  # when progress was last seen
@@ -81,9 +86,9 @@ class Spinner:
     @property
     def budget(self) -> float:
         """Seconds worth spinning now; 0 is none."""
-        if self.took < SPIN:
-            return min(SPIN, max(20e-6, 3 * self.took))
-        return SPIN if self._misses % TRY == 0 else 0.0
+        if self.took < self.longest:
+            return min(self.longest, max(20e-6, 3 * self.took))
+        return self.longest if self._misses % TRY == 0 else 0.0
 
     def before(self) -> None:
         """Commands are about to be issued: mask their interrupts if looking will pay."""

@@ -1,0 +1,1 @@
+"""Drivers: ordinary programs that open the kernel's files and serve their own."""

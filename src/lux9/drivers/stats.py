@@ -57,9 +57,9 @@ class Stats:
     def text(self) -> str:
         """`name: value`, one a line; latencies in microseconds."""
         lines: list[str] = []
-        for name in ("read", "write", "flush"):
+        for name, many in (("read", "reads"), ("write", "writes"), ("flush", "flushes")):
             kind: Latency = getattr(self, name)
-            lines += [f"{name}{"es" if name == "flush" else "s"}: {kind.count}", f"{name} bytes: {kind.bytes}"]
+            lines += [f"{many}: {kind.count}", f"{name} bytes: {kind.bytes}"]
             lines += [f"{name} latency us: {kind.line()}"]
         lines += [f"{name}: {value}" for name, value in self.counters.items()]
         return "\n".join(lines) + "\n"

@@ -5,7 +5,7 @@
     queue.py       slots, knows no hardware; commands.py, pure; memory.py, structures in memory
     disk.py        what ../block.py serves as sd(3)
 
-LUX9_LETTER names the disks (E: sdE0), LUX9_INTERRUPT=msi asks for messages instead of the pin.
+The first controller's disks are sdE0 …, the next one's (LUX9_INSTANCE=1) sdF0 …; LUX9_INTERRUPT=msi asks for messages instead of the pin.
 """
 
 from __future__ import annotations
@@ -17,6 +17,8 @@ from ...driver.function import Function, Kind
 from ..block import Disks
 from .controller import Controller
 
+FIRST = "E"  # sd(3): the letters C and D are IDE's
+
 
 async def main(env: Environment) -> None:
     """Claim the function, start the controller, and serve its disks until the kernel goes."""
@@ -26,7 +28,7 @@ async def main(env: Environment) -> None:
 
 async def drive(env: Environment, function: Function) -> None:
     """The same with a function that is claimed already."""
-    letter = env.variables.get("LUX9_LETTER", "E")
+    letter = chr(ord(FIRST) + int(env.variables.get("LUX9_INSTANCE", "0")))
     disks = Disks(letter, f"ahci {function.bdf}")
     prefer: Kind = "msi" if env.variables.get("LUX9_INTERRUPT") == "msi" else "intx"
     async with Controller(
