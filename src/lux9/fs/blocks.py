@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 from typing import Protocol, Self
 
-from ..errors import DeviceError
+from ..errors import DeviceError, Lux9Error
 from ..pending import Pending
 from ..wire.node import Bytes
 
@@ -51,7 +51,7 @@ class ImageFile:
         out: Pending[Bytes] = Pending()
         try:
             out.resolve(memoryview(self.pread(offset, count)))
-        except OSError as error:
+        except (OSError, Lux9Error) as error:
             out.fail(error)
         return out
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ..errors import NotADirectory, NotFound, ReadOnly
 from ..pending import Maybe
 from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, Qid, Stat
-from ..wire.node import Bytes, Created, Node, Opened
+from ..wire.node import Bytes, Created
 from .inode import INLINE_DATA_FL, Inode
 from .libext2 import Corrupt
 from .volume import TooManyLinks, Volume
@@ -63,7 +63,7 @@ class Ext4Node:
         """What it is, which version, and its number."""
         return qid_of(self.inode)
 
-    def walk(self, name: str) -> Node:
+    def walk(self, name: str) -> Ext4Node:
         """One step down or up, through symbolic links; `..` of the root is the root."""
         return Ext4Node(self.volume, self.volume.find(self.inode, name), name)
 
@@ -79,7 +79,7 @@ class Ext4Node:
         """What stat(5) tells."""
         return stat_of(self.name, self.inode)
 
-    def open(self, mode: int) -> Opened:
+    def open(self, mode: int) -> FileHandle | InlineHandle | DirListing:
         """A listing of a directory, or a file for reading. Any way to change it is refused."""
         if mode not in (OREAD, OEXEC):
             raise self._read_only()
@@ -87,7 +87,7 @@ class Ext4Node:
             return DirListing(self.volume, self.inode)
         self.volume.check_readable(self.inode)
         if self.inode.flags & INLINE_DATA_FL:
-            return InlineHandle(self.volume.inline(self.inode))
+            return InlineHandle(self.volume.inline(self.inode), self.inode.size)
         return FileHandle(self.volume, self.inode)
 
     def create(self, name: str, perm: int, mode: int) -> Created:
@@ -129,12 +129,13 @@ class FileHandle(_ReadHandle):
 class InlineHandle(_ReadHandle):
     """An open file that lies in its inode."""
 
-    def __init__(self, data: bytes) -> None:
-        self._data = data
+    def __init__(self, data: bytes, size: int) -> None:
+        self._data, self._size = data, size
 
     def read(self, offset: int, count: int) -> Bytes:
         """Up to `count` bytes; empty at the end."""
-        return self._data[offset : offset + count]
+        end = min(offset + count, self._size)
+        return self._data[offset:end].ljust(max(0, end - offset), b"\0")
 
 
 class DirListing:
@@ -168,6 +169,6 @@ class DirListing:
         """Nothing is held."""
 
 
-def root_of(volume: Volume) -> Node:
+def root_of(volume: Volume) -> Ext4Node:
     """The node that an attach gives."""
     return Ext4Node(volume, volume.root, "/")

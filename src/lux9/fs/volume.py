@@ -99,7 +99,7 @@ class Volume:
         got = self._directories.get(directory.ino)
         if got is None:
             listed = self._ext2.entries(directory.ino)
-            got = {name.decode(errors="backslashreplace"): ino for name, ino in listed}
+            got = {_shown(directory.ino, name): ino for name, ino in listed}
             self._directories.put(directory.ino, got)
         return got
 
@@ -160,8 +160,8 @@ class Volume:
         return b"".join(self._channel.read(run.device, run.end - run.start) for run in runs)
 
     def inline(self, inode: Inode) -> bytes:
-        """The bytes of a file that lies in its inode."""
-        return self._ext2.inline_data(inode.ino)[: inode.size].ljust(inode.size, b"\0")
+        """The bytes of a file that lies in its inode; a file that is longer goes on with zeros."""
+        return self._ext2.inline_data(inode.ino)[: inode.size]
 
     def check_readable(self, inode: Inode) -> None:
         """Raises NotSupported for what has no bytes to give."""
@@ -177,6 +177,15 @@ class Volume:
         if offset >= end:
             return b""
         return read_runs(self.file, self._mapper.runs(inode, offset, end))
+
+
+def _shown(directory: int, name: bytes) -> str:
+    """A name as text. One that would lead elsewhere, which only a forged image holds, is refused."""
+    if not name or b"/" in name or b"\0" in name:
+        raise Corrupt(
+            f"directory, inode {directory}: {name!r} is not a file name; run `e2fsck -f IMG`"
+        )
+    return name.decode(errors="backslashreplace")
 
 
 def _one(_: object) -> int:
