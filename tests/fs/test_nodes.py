@@ -174,7 +174,9 @@ def packed(entries: list[tuple[int, bytes]]) -> bytes:
         size = 8 + (len(name) + 3) // 4 * 4
         room = 4096 - len(out) % 4096
         last = i + 1 == len(entries) or room - size < 8 + (len(entries[i + 1][1]) + 3) // 4 * 4
-        out += struct.pack("<IHBB", ino, room if last else size, len(name), 0) + name
+        out += (
+            struct.pack("<IHBB", ino, room if last else size, len(name), 2 if i < 2 else 1) + name
+        )
         out += bytes(-len(out) % 4096 if last else -len(out) % 4)
     return bytes(out)
 
