@@ -28,7 +28,7 @@ class FakeHost:
         self.arenas = {LOW: bytearray(SIZE), HIGH: bytearray(SIZE)}
         self.reports: list[str] = []
         self.messages: list[tuple[int, int]] = []
-        self.level = False
+        self._level = False
         self.edges = 0
         self.faults: dict[Fault, list[float | None]] = {}
         self.media: list[range] = []
@@ -44,8 +44,12 @@ class FakeHost:
         raise DmaFault(f"{size} bytes at {address:#x}")
 
     def interrupt(self, fn: PciFunction, asserted: bool) -> None:
-        self.level = asserted
+        self._level = asserted
         self.edges += asserted
+
+    def level(self) -> bool:
+        """The pin."""
+        return self._level
 
     def message(self, fn: PciFunction, address: int, data: int) -> None:
         self.messages.append((address, data))

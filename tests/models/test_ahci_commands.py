@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,7 @@ def test_queued_reads_share_one_fis_and_one_interrupt(
     assert rig.ack() == PxIS(sdbs=True)
     assert rig.fis.sdbfs.act.read().raw == 0xFFFFFFFF
     assert rig.fis.sdbfs.head.read().i
-    assert not rig.host.level
+    assert not rig.host.level()
     assert rig.reports == []
 
 
@@ -560,7 +561,7 @@ def shapes(draw: st.DrawFn) -> tuple[int, int, list[int]]:
         draw(st.lists(st.integers(1, count * 256 - 1), max_size=12, unique=True)) if count else []
     )
     edges = [0, *sorted(2 * c for c in cuts), count * 512]
-    sizes = [b - a for a, b in zip(edges, edges[1:], strict=False)]
+    sizes = [b - a for a, b in pairwise(edges)]
     sizes[-1] += 2 * draw(st.integers(0, 64))
     return lba, count, sizes
 

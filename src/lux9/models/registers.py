@@ -204,10 +204,10 @@ class Model:
         if offset % width or width > self.widest:
             self.report(f"a read of {width} bytes at {offset:#x} is misaligned: it gives all ones")
             return (1 << 8 * width) - 1
-        start, cell = self._holder(offset)
+        start, cell = self._holder(offset, width)
         if cell is not None:
             return self.read(start, cell.size) >> 8 * (offset - start) & ((1 << 8 * width) - 1)
-        if width == 1:
+        if not self._inside(offset, width):
             return 0
         half = width // 2
         return self.read(offset, half) | self.read(offset + half, half) << 8 * half
@@ -216,15 +216,23 @@ class Model:
         if offset % width or width > self.widest:
             self.report(f"a write of {width} bytes at {offset:#x} is misaligned: ignored")
             return
-        start, cell = self._holder(offset)
+        start, cell = self._holder(offset, width)
         if cell is not None:
             self._write_part(cell, offset - start, width, value)
-        elif width > self.narrowest:
-            half = width // 2
-            self.write(offset, half, value & ((1 << 8 * half) - 1))
-            self.write(offset + half, half, value >> 8 * half)
-        else:
+        elif not self._inside(offset, width):
             self.report(f"there is no register at {offset:#x}: a write of {value:#x} is ignored")
+        else:
+            half = width // 2
+            for at, part in (
+                (offset, value & ((1 << 8 * half) - 1)),
+                (offset + half, value >> 8 * half),
+            ):
+                if self._inside(at, half):
+                    self.write(at, half, part)
+
+    def _inside(self, offset: int, width: int) -> bool:
+        """Whether registers begin among these bytes."""
+        return any(at in self.cells for at in range(offset, offset + width))
 
     def _write_part(self, cell: Cell[Any], at: int, width: int, value: int) -> None:
         if width < self.narrowest or cell.inert:
@@ -234,12 +242,12 @@ class Model:
         span = ((1 << 8 * width) - 1) << 8 * at
         cell.written(cell.raw & cell.keeps & ~span | value << 8 * at)
 
-    def _holder(self, offset: int) -> tuple[int, Cell[Any] | None]:
-        """The register that holds a byte, and where it starts."""
-        for size in (1, 2, 4, 8):
+    def _holder(self, offset: int, width: int) -> tuple[int, Cell[Any] | None]:
+        """The register that this is a part of, and where it starts."""
+        for size in (2, 4, 8):
             start = offset & -size
             cell = self.cells.get(start)
-            if cell is not None and start + cell.size > offset and cell.size >= size:
+            if size > width and cell is not None and cell.size == size:
                 return start, cell
         return offset, None
 

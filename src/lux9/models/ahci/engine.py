@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...arch.ahci import CommandHeader, CommandInfo, CommandTable, Prd, PrdCount, PxIS, table_size
+from ...arch.ahci import CommandHeader, CommandInfo, CommandTable, Prd, PrdCount, PxIS
 from ...arch.ata import H2D, Command, Control, Fis
 from ..ata import FAILED, FUA_BIT, GOOD, AtaError, Registers, Transfer, Views
 from ..pci import DmaFault
@@ -111,7 +111,7 @@ class Engine:
 
     def _take(self, slot: int) -> None:
         info, _, ctba, ctbau = HEADER.unpack_from(self.list, slot * HEADER.size)
-        table = self.fetch(ctba & ~0x7F | ctbau << 32, table_size(info >> 16))
+        table = self.fetch(ctba & ~0x7F | ctbau << 32, PRDT + PRD.size * (info >> 16))
         head, low, high, tail = FIS.unpack_from(table)
         if head & 0xFFFF != PLAIN or info & (CFL | A) != LONE:
             self._take_odd(slot, info, head, tail)
