@@ -5,7 +5,8 @@
     queue.py       slots, knows no hardware; commands.py, pure; memory.py, structures in memory
     disk.py        what ../block.py serves as sd(3)
 
-The first controller's disks are sdE0 …, the next one's (LUX9_INSTANCE=1) sdF0 …; LUX9_INTERRUPT=msi asks for messages instead of the pin.
+The first controller's disks are sdE0 …, the next one's (LUX9_INSTANCE=1) sdF0 …; LUX9_INTERRUPT=msi asks for
+messages instead of the pin.
 """
 
 from __future__ import annotations
