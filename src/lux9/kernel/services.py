@@ -6,9 +6,7 @@ there once it has answered the attach. So a driver is ready when it answers, and
 
 from __future__ import annotations
 
-import asyncio
 import socket
-from collections.abc import Callable
 from hashlib import blake2b
 
 from ..errors import Exists, NotFound
@@ -34,12 +32,11 @@ class Posted:
 
 
 class Services:
-    """All of them. `changed` is called when one came or went."""
+    """All of them."""
 
     def __init__(self) -> None:
         self.posted: dict[str, Posted] = {}
         self.generation = 0
-        self.changed: list[Callable[[str, bool], None]] = []
 
     def find(self, name: str) -> Node:
         """The root of a service. Raises NotFound."""
@@ -64,7 +61,6 @@ class Services:
 
         def ready(got: Attached) -> None:
             self.posted[name] = Posted(service, owner, RemoteNode(service, *got))
-            self._tell(name, True)
 
         return caller.start(uname=owner.user).map(ready)
 
@@ -74,11 +70,6 @@ class Services:
         posted = self.posted.get(name)
         if posted is not None and posted.service.caller is caller:
             del self.posted[name]
-            self._tell(name, False)
-
-    def _tell(self, name: str, here: bool) -> None:
-        for changed in list(self.changed):
-            asyncio.get_running_loop().call_soon(changed, name, here)
 
     def close(self) -> None:
         """Hang up on all of them."""

@@ -66,7 +66,6 @@ class Launcher:
         self.sips: list[Sip] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.changed: Callable[[], None] = lambda: None
-        kernel.services.changed.append(self._service)
 
     # -- matching
 
@@ -94,10 +93,6 @@ class Launcher:
         sip = Sip(len(self.sips) + 1, name, stanza, binding, source)
         self.sips.append(sip)
         return sip
-
-    def _service(self, name: str, here: bool) -> None:
-        if here:
-            self._task(self._look_for_files(name))
 
     def _task(self, work: Coroutine[Any, Any, None]) -> None:
         task = asyncio.ensure_future(work)
@@ -210,7 +205,8 @@ class Launcher:
 
     async def _or_end(self, ended: asyncio.Future[str], ready: asyncio.Future[None]) -> None:
         """Ready, or over before that."""
-        await asyncio.wait([ended, ready], return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {ended, ready}
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
         if ready.done() and ready.exception() is None:
             return
         if not ended.done():
@@ -235,6 +231,7 @@ class Launcher:
     def _mount(self, sip: Sip) -> None:
         if sip.stanza.mount:
             self.kernel.standard.do(f"mount -a '#s/{sip.name}' {sip.stanza.mount}")
+            self._task(self._look_for_files(sip.name))
         self.changed()
 
     def _said(self, sip: Sip, line: str) -> None:
