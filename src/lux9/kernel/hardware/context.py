@@ -59,7 +59,7 @@ class Context:
         try:
             outcome = str(work() or "done")
         except Exception as error:  # whatever it was, the steps after it are owed all the same
-            outcome = f"failed: {error.message if isinstance(error, Lux9Error) else error!r}"
+            outcome = f"failed: {error.message if isinstance(error, Lux9Error) else repr(error)}"
             self.log(f"{action} {target}: {outcome}")
         self.audit.record(who, action, target, "done", outcome=outcome)
         return outcome

@@ -383,10 +383,14 @@ class Interrupts:
 
     # The end of a claim, or of a process
 
-    def leave(self, process: Process, function: Function) -> str:
-        """Take away what a process was told because of one function, whose claim is ending."""
+    def leave(self, process: Process, function: Function, ending: Iterable[Function] = ()) -> str:
+        """Take away what a process was told because of one function, whose claim is ending.
+
+        `ending` are functions whose claims end with it: a line of theirs is no reason to stay.
+        """
         gone = self._drop_messages(function) if self._has_messages(function) else []
-        others = [c.function for c in self.bus.claims_of(process) if c.function is not function]
+        leaving = {function, *ending}
+        others = [c.function for c in self.bus.claims_of(process) if c.function not in leaving]
         for n in sorted(function.lines):
             number = self.numbers.get(n)
             registrant = number.of(process) if number else None

@@ -73,8 +73,9 @@ class Quiescer:
         done = Quiesced(process, self.context.clock())
         do = self._doer(process, "quiesce", done.steps)
         claims = self.bus.claims_of(process)
+        all_of_them = [c.function for c in claims]
         for c in claims:
-            do("mask", c.function.name, partial(self.irq.leave, process, c.function))
+            do("mask", c.function.name, partial(self.irq.leave, process, c.function, all_of_them))
         for c in claims:
             do("master off", c.function.name, partial(self.bus.master_off, c))
         for c in claims:
