@@ -29,6 +29,7 @@ class Cask(Block, size=0x40):
     drain = ro(0x08, U32, effect=True)  # reading empties it
     label = octets(0x0C, 4)  # what is in it
     tap = banks(0x10, 4, 3, Tap, lambda cask: range(cask.level.read().level))
+    rain = ro(0x30, U32, when=lambda cask: cask.level.read().wet)
 
 
 class Words:
@@ -57,6 +58,7 @@ def test_a_dump_reads_only_what_is_free_to_read() -> None:
         "0x0000 level       0x00000021 level=0x2 wet",
         "0x0010 tap[0].flow 0x00000000",
         "0x0014 tap[1].flow 0x00000009",
+        "0x0030 rain        0x00000000",
     ]
 
 
@@ -133,6 +135,7 @@ A cask. Cask 1.0 §1
 | `0x008` | drain | 4 | ro | reading empties it |
 | `0x00c` | label | 4 | rw | what is in it |
 | `0x010` | tap[3] | 12 |  | 3 × [Tap](#tap), 0x4 apart |
+| `0x030` | rain | 4 | ro |  |
 
 ### Tap
 

@@ -27,20 +27,18 @@ _SOURCE = re.compile(r"\s*[A-Z][\w/ -]* [\d.]+ §[\d.]+\S*$")
 def dump(block: Block, banks: Mapping[str, Iterable[int]] | None = None) -> Iterator[str]:
     """A line a register: offset from the block's base, name, value, the fields that are not zero.
 
-    What cannot be read, or changes when it is read, is left out; octets are shown of memory only, where
-    looking is free. Of a bank come those that the device says are there (`present`), or those of `banks` by
-    the bank's name. One access a register.
+    Left out is what is not there (`when`), cannot be read, or changes when it is read. Octets are shown of
+    memory only, where looking is free. Of a bank come those that the device says are there (`present`), or
+    those of `banks` by the bank's name. One access a register.
     """
-    found = list(_readable(block, banks or {}))
+    found = sorted(_readable(block, banks or {}), key=lambda reg: reg.offset)
     width = max((len(reg.name) for reg in found), default=0)
     for reg in found:
         yield f"{reg.offset - block.base:#06x} {reg.name:{width}} {_read(reg)}".rstrip()
 
 
 def _readable(block: Block, banks: Mapping[str, Iterable[int]]) -> Iterator[Reg[Any] | Octets]:
-    for name, slot in type(block).slots.items():
-        if slot.access.access != "wo" and not slot.effect:
-            yield getattr(block, name)
+    yield from block.readable()
     if hasattr(block.window, "read_bytes"):
         yield from (getattr(block, name) for name in type(block).runs)
     for name in type(block).parts:

@@ -23,7 +23,10 @@ from lux9.arch.pci import (
     MsiControl,
     Msix,
     MsixControl,
+    Pcie,
+    PcieCaps,
     Pin,
+    PortType,
     Sata,
     Status,
     bar_address,
@@ -38,6 +41,7 @@ from lux9.arch.pci import (
     prog_name,
 )
 from lux9.regs import Memory
+from lux9.regs_view import dump
 
 # QEMU's ICH9 AHCI at 00:1f.2, as `lspci -xxx` prints it after firmware
 ICH9 = bytes.fromhex(
@@ -215,6 +219,36 @@ def test_msi_of_both_widths() -> None:
     assert block.control.read().wanted == 3
     assert (Msi32.data.offset, Msi64.data.offset) == (0x08, 0x0C)
     assert (Msi32.mask.offset, Msi64.mask.offset) == (0x0C, 0x10)
+
+
+def test_a_dump_ends_where_the_structure_does() -> None:
+    space = Memory(config(at_80=0x0005))
+    block = Msi64(space, 0x80)
+    assert [line.split()[1] for line in dump(block)] == [
+        "head",
+        "control",
+        "address",
+        "upper",
+        "data",
+    ]
+    block.control.update(maskable=True)
+    assert list(dump(block))[-1].split()[1] == "pending"
+
+
+@pytest.mark.parametrize(
+    ("caps", "last"),
+    [
+        (PcieCaps(version=1, type=PortType.ENDPOINT), "linksta"),
+        (PcieCaps(version=1, type=PortType.ROOT_PORT, slot=True), "rootsta"),
+        (PcieCaps(version=2, type=PortType.ENDPOINT), "linksta2"),
+        (PcieCaps(version=2, type=PortType.ROOT_ENDPOINT), "devsta2"),
+        (PcieCaps(version=2, type=PortType.DOWNSTREAM, slot=True), "slotsta2"),
+    ],
+)
+def test_what_a_pcie_function_has(caps: PcieCaps, last: str) -> None:
+    space = Memory(bytearray(256))
+    space.write(0x42, 2, caps.raw)
+    assert list(dump(Pcie(space, 0x40)))[-1].split()[1] == last
 
 
 def test_msix() -> None:

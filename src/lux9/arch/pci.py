@@ -432,28 +432,22 @@ class Msi(Capability):
 
 
 class Msi32(Msi, size=24):
-    """MSI with a 32-bit address. PCI 3.0 §6.8.1
-
-    The last two are there where `control.maskable`; without them the structure ends at 10.
-    """
+    """MSI with a 32-bit address. PCI 3.0 §6.8.1; without `control.maskable` it ends at 10"""
 
     data     = rw(0x08, U16)
-    extended = rw(0x0A, U16)  # data bits 31:16
-    mask     = rw(0x0C, U32)  # a bit a vector
-    pending  = ro(0x10, U32)  # a bit a vector
+    extended = rw(0x0A, U16, when=lambda msi: msi.control.read().extended)  # data bits 31:16
+    mask     = rw(0x0C, U32, when=lambda msi: msi.control.read().maskable)  # a bit a vector
+    pending  = ro(0x10, U32, when=lambda msi: msi.control.read().maskable)  # a bit a vector
 
 
 class Msi64(Msi, size=24):
-    """MSI with a 64-bit address. PCI 3.0 §6.8.1
-
-    The last two are there where `control.maskable`; without them the structure ends at 14.
-    """
+    """MSI with a 64-bit address. PCI 3.0 §6.8.1; without `control.maskable` it ends at 14"""
 
     upper    = rw(0x08, U32)  # address bits 63:32
     data     = rw(0x0C, U16)
-    extended = rw(0x0E, U16)  # data bits 31:16
-    mask     = rw(0x10, U32)  # a bit a vector
-    pending  = ro(0x14, U32)  # a bit a vector
+    extended = rw(0x0E, U16, when=lambda msi: msi.control.read().extended)  # data bits 31:16
+    mask     = rw(0x10, U32, when=lambda msi: msi.control.read().maskable)  # a bit a vector
+    pending  = ro(0x14, U32, when=lambda msi: msi.control.read().maskable)  # a bit a vector
 
 
 class MsixControl(Register, width=16):
@@ -684,31 +678,59 @@ class RootSta(Register, width=32):
     requester: int  = bits(15, 0)        # from whom
 
 
+_IN_ROOT = {PortType.ROOT_ENDPOINT, PortType.ROOT_EVENT_COLLECTOR}  # in the root complex: they have no link
+_ROOTS = {PortType.ROOT_PORT, PortType.ROOT_EVENT_COLLECTOR}
+
+
+def _link(pcie: Pcie) -> bool:
+    return pcie.caps.read().type not in _IN_ROOT
+
+
+def _slot(pcie: Pcie) -> bool:
+    return pcie.caps.read().slot
+
+
+def _root(pcie: Pcie) -> bool:
+    return pcie.caps.read().type in _ROOTS
+
+
+def _second(pcie: Pcie) -> bool:
+    return pcie.caps.read().version >= 2
+
+
+def _second_link(pcie: Pcie) -> bool:
+    return _second(pcie) and _link(pcie)
+
+
+def _second_slot(pcie: Pcie) -> bool:
+    return _second(pcie) and _slot(pcie)
+
+
 class Pcie(Capability, size=0x3C):
-    """PCI Express. PCIe 4.0 §7.5.3; version 1 ends at 0x24, functions without link, slot or root leave theirs zero"""
+    """PCI Express. PCIe 4.0 §7.5.3; version 1 ends with what the function has of link, slot and root"""
 
     caps     = ro(0x02, PcieCaps)
     devcap   = ro(0x04, DevCap)
     devctl   = rw(0x08, DevCtl)
     devsta   = w1c(0x0A, DevSta)
-    linkcap  = ro(0x0C, LinkCap)
-    linkctl  = rw(0x10, LinkCtl)
-    linksta  = w1c(0x12, LinkSta)
-    slotcap  = ro(0x14, SlotCap)
-    slotctl  = rw(0x18, SlotCtl)
-    slotsta  = w1c(0x1A, SlotSta)
-    rootctl  = rw(0x1C, RootCtl)
-    rootcap  = ro(0x1E, RootCap)
-    rootsta  = w1c(0x20, RootSta)
-    devcap2  = ro(0x24, U32)        # §7.5.3.15
-    devctl2  = rw(0x28, U16)
-    devsta2  = ro(0x2A, U16)
-    linkcap2 = ro(0x2C, U32)
-    linkctl2 = rw(0x30, U16)
-    linksta2 = ro(0x32, U16)
-    slotcap2 = ro(0x34, U32)
-    slotctl2 = rw(0x38, U16)
-    slotsta2 = ro(0x3A, U16)
+    linkcap  = ro(0x0C, LinkCap, when=_link)
+    linkctl  = rw(0x10, LinkCtl, when=_link)
+    linksta  = w1c(0x12, LinkSta, when=_link)
+    slotcap  = ro(0x14, SlotCap, when=_slot)
+    slotctl  = rw(0x18, SlotCtl, when=_slot)
+    slotsta  = w1c(0x1A, SlotSta, when=_slot)
+    rootctl  = rw(0x1C, RootCtl, when=_root)
+    rootcap  = ro(0x1E, RootCap, when=_root)
+    rootsta  = w1c(0x20, RootSta, when=_root)
+    devcap2  = ro(0x24, U32, when=_second)       # §7.5.3.15
+    devctl2  = rw(0x28, U16, when=_second)
+    devsta2  = ro(0x2A, U16, when=_second)
+    linkcap2 = ro(0x2C, U32, when=_second_link)
+    linkctl2 = rw(0x30, U16, when=_second_link)
+    linksta2 = ro(0x32, U16, when=_second_link)
+    slotcap2 = ro(0x34, U32, when=_second_slot)
+    slotctl2 = rw(0x38, U16, when=_second_slot)
+    slotsta2 = ro(0x3A, U16, when=_second_slot)
 
 
 class SataRevision(Register, width=16):

@@ -17,16 +17,27 @@ R = TypeVar("R", bound=Register)
 A = TypeVar("A", bound=Reg[Any])
 
 
-class Slot(Generic[A]):
-    """A register's place in a block. `effect`: reading it does something, so that no dump reads it."""
+Test = Callable[[Any], object]  # of a block: whether it has the register
 
-    __slots__ = ("access", "effect", "kind", "name", "offset")
+
+class Slot(Generic[A]):
+    """A register's place in a block.
+
+    `effect`: reading it does something. `when`: it is there only where this is true of the block.
+    """
+
+    __slots__ = ("access", "effect", "kind", "name", "offset", "when")
 
     def __init__(
-        self, access: type[A], offset: int, kind: type[Register], effect: bool = False
+        self,
+        access: type[A],
+        offset: int,
+        kind: type[Register],
+        effect: bool = False,
+        when: Test | None = None,
     ) -> None:
-        self.access, self.offset, self.kind, self.effect = access, offset, kind, effect
-        self.name = ""
+        self.access, self.offset, self.kind, self.name = access, offset, kind, ""
+        self.effect, self.when = effect, when
 
     def __set_name__(self, owner: type, name: str) -> None:
         self.name = name
@@ -43,29 +54,33 @@ class Slot(Generic[A]):
         return made
 
 
-def ro(offset: int, kind: type[R], *, effect: bool = False) -> Slot[RO[R]]:
-    """A register that is read; `effect`: reading it does something."""
-    return Slot(RO[R], offset, kind, effect)
+def ro(
+    offset: int, kind: type[R], *, effect: bool = False, when: Test | None = None
+) -> Slot[RO[R]]:
+    """A register that is read; `effect`: reading it does something; `when`: only some blocks have it."""
+    return Slot(RO, offset, kind, effect, when)
 
 
-def wo(offset: int, kind: type[R]) -> Slot[WO[R]]:
+def wo(offset: int, kind: type[R], *, when: Test | None = None) -> Slot[WO[R]]:
     """A register that is written."""
-    return Slot(WO[R], offset, kind)
+    return Slot(WO, offset, kind, False, when)
 
 
-def rw(offset: int, kind: type[R], *, effect: bool = False) -> Slot[RW[R]]:
-    """A register that is read and written; `effect`: reading it does something."""
-    return Slot(RW[R], offset, kind, effect)
+def rw(
+    offset: int, kind: type[R], *, effect: bool = False, when: Test | None = None
+) -> Slot[RW[R]]:
+    """A register that is read and written; `effect` and `when` as for `ro`."""
+    return Slot(RW, offset, kind, effect, when)
 
 
-def w1c(offset: int, kind: type[R]) -> Slot[W1C[R]]:
+def w1c(offset: int, kind: type[R], *, when: Test | None = None) -> Slot[W1C[R]]:
     """A register whose bits are cleared by writing one."""
-    return Slot(W1C[R], offset, kind)
+    return Slot(W1C, offset, kind, False, when)
 
 
-def w1s(offset: int, kind: type[R]) -> Slot[W1S[R]]:
+def w1s(offset: int, kind: type[R], *, when: Test | None = None) -> Slot[W1S[R]]:
     """A register whose bits are set by writing one."""
-    return Slot(W1S[R], offset, kind)
+    return Slot(W1S, offset, kind, False, when)
 
 
 class Run:
@@ -132,6 +147,14 @@ class Block:
         """A member's name from the outermost block: `port[3].cmd`."""
         name = name.rstrip("_")
         return f"{self.name}.{name}" if self.name else name
+
+    def readable(self) -> Iterator[RO[Any]]:
+        """The accessors of its own registers that are there, and that reading does not change."""
+        for name, slot in type(self).slots.items():
+            if issubclass(slot.access, WO) or slot.effect:
+                continue
+            if slot.when is None or slot.when(self):
+                yield getattr(self, name)
 
     @classmethod
     def rows(
