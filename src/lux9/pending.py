@@ -10,6 +10,10 @@ import asyncio
 from collections.abc import Callable, Generator
 from typing import Any, Generic, TypeAlias, TypeVar
 
+from typing_extensions import TypeIs
+
+from .errors import Interrupted
+
 T = TypeVar("T")
 U = TypeVar("U")
 
@@ -38,6 +42,11 @@ class Pending(Generic[T]):
     def cancelled(self) -> bool:
         """Nobody wants it any more."""
         return self._state == "cancelled"
+
+    @property
+    def ok(self) -> bool:
+        """Settled with a value."""
+        return self._state == "resolved"
 
     def resolve(self, value: T) -> None:
         """Settle it with a value; ignored when it was cancelled or settled before."""
@@ -92,15 +101,37 @@ class Pending(Generic[T]):
                 value = fn(p.result())
             except Exception as error:
                 out.fail(error)
-                return
-            if isinstance(value, Pending):
-                out._on_cancel = value.cancel
-                value.then(out.take)
             else:
-                out.resolve(value)
+                out.follow(value)
 
         self.then(done)
         return out
+
+    def ended(self, act: Callable[[Pending[T]], None]) -> Pending[T]:
+        """The same value or error; `act` is called first, once, and also when it is given up."""
+
+        def cancel() -> None:
+            if not self.done:
+                self.cancel()
+                act(self)
+
+        def done(p: Pending[T]) -> None:
+            act(p)
+            out.take(p)
+
+        out: Pending[T] = Pending(cancel)
+        self.then(done)
+        return out
+
+    def follow(self, value: Maybe[T]) -> None:
+        """Settle with a value, or as another pending will; giving this one up gives up that one."""
+        if not waits(value):
+            self.resolve(value)
+        elif self.done:  # given up while `value` was being made
+            value.cancel()
+        else:
+            self._on_cancel = value.cancel
+            value.then(self.take)
 
     def take(self, p: Pending[T]) -> None:
         """Settle as `p` did."""
@@ -112,6 +143,8 @@ class Pending(Generic[T]):
             self.resolve(value)
 
     def __await__(self) -> Generator[Any, None, T]:
+        if self.cancelled:
+            raise Interrupted("the answer was given up before it was awaited")
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(_: Pending[T]) -> None:
@@ -130,9 +163,14 @@ class Pending(Generic[T]):
 Maybe: TypeAlias = T | Pending[T]  # the value now, or later
 
 
+def waits(value: Maybe[T]) -> TypeIs[Pending[T]]:
+    """Whether it is still to come, for the type checkers too."""
+    return isinstance(value, Pending)
+
+
 def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:
     """`fn` of the value: now if it is there, else when it comes."""
-    return value.map(fn) if isinstance(value, Pending) else fn(value)
+    return value.map(fn) if waits(value) else fn(value)
 
 
 def run(coroutine: Any) -> Pending[Any]:
@@ -142,7 +180,7 @@ def run(coroutine: Any) -> Pending[Any]:
 
     def done(t: asyncio.Task[Any]) -> None:
         if t.cancelled():
-            out.fail(asyncio.CancelledError())
+            out.fail(Interrupted("its task was cancelled"))
         elif (error := t.exception()) is not None:
             out.fail(error)
         else:

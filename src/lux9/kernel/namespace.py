@@ -211,7 +211,7 @@ class Place:
         name = self.path[-1] if self.path else "/"
         if not self.members:
             return _way(name, self.qid)
-        return after(self.members[0].stat(), lambda stat: stat._replace(name=name))
+        return after(self.members[0].stat(), lambda stat: stat.but(name=name))
 
     def open(self, mode: int) -> Maybe[Opened]:
         """A file's handle as it is; a directory's members together."""

@@ -5,8 +5,9 @@ passes it on. Fids are given out here and come back when they are clunked.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
-from ..errors import Lux9Error, ProtocolError, RemoteError
+from ..errors import ProtocolError, RemoteError
 from ..pending import Pending
 from ..wire import messages as m
 from ..wire.codec import NOFID
@@ -58,7 +59,7 @@ class Caller(Requests):
         answer = self.submit(m.Tattach(fid, NOFID, uname, aname))
         return answer.ended(lambda p: self._made(fid, p)).map(lambda r: (fid, r.qid))
 
-    def _made(self, fid: int, answer: Pending[object]) -> None:
+    def _made(self, fid: int, answer: Pending[Any]) -> None:
         """A new fid was asked for: see that its number is not lost when there is none.
 
         Given up, it may be there or not: a clunk behind the flush ends it, or is refused.
@@ -105,4 +106,4 @@ class Caller(Requests):
         return self.read(fid, offset, self.most).map(took)
 
 
-__all__ = ["MSIZE", "Attached", "Caller", "Lux9Error", "Request", "Wire"]
+__all__ = ["MSIZE", "Attached", "Caller", "Request", "Wire"]

@@ -13,35 +13,34 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections import deque
-from collections.abc import Iterator
-from typing import Any, TypeVar
-
-from typing_extensions import Self
+from collections.abc import Callable, Iterator
+from typing import Self, TypeVar
 
 from ..errors import Disconnected, Lux9Error
 from ..pending import Pending
-from ..wire import messages as m
-from ..wire.messages import OREAD, OWRITE, Qid, Stat
+from ..wire.messages import OREAD, OWRITE, Stat
 from ..wire.node import Bytes
+from .ahead import Ahead
 from .caller import Caller
+from .paths import Opened, Paths
 from .wires import SocketWire, dial
 
 T = TypeVar("T")
-WINDOW = 16  # requests on their way in a long read
-
-
-def names(path: str) -> list[str]:
-    """A path's names; `.` and doubled slashes mean nothing."""
-    return [name for name in path.split("/") if name not in ("", ".")]
 
 
 class Client:
     """One connection, attached."""
 
+    paths: Paths
+
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
-        self.root, self.root_qid = 0, Qid(0, 0, 0)
+        self._detach: Callable[[], object] | None = None
+
+    @property
+    def root(self) -> int:
+        """The fid of the attached root."""
+        return self.paths.root
 
     @classmethod
     def dial(cls, addr: str, aname: str = "") -> Self:
@@ -54,12 +53,16 @@ class Client:
         caller = Caller()
         SocketWire(caller, sock)
         self = cls(caller)
-        self.attach(aname)
+        try:
+            self.attach(aname)
+        except Lux9Error:
+            self.close()
+            raise
         return self
 
     def attach(self, aname: str = "") -> None:
         """Start the session."""
-        self.root, self.root_qid = self.wait(self.caller.start(aname))
+        self.paths = Paths(self.caller, self.wait(self.caller.start(aname)))
 
     def attach_loop(self, loop: asyncio.AbstractEventLoop) -> None:
         """From here the answers to `submit` come from the loop."""
@@ -74,9 +77,10 @@ class Client:
                     loop.remove_reader(fd)
 
             loop.add_reader(fd, readable)
+            self._detach = lambda: loop.is_closed() or loop.remove_reader(fd)
 
     def wait(self, pending: Pending[T]) -> T:
-        """Block until it is settled."""
+        """Block until it is settled: one of ours, or of `submit` itself, not one mapped from that."""
         caller = self.caller
         caller.flush()
         while not pending.done:
@@ -89,54 +93,31 @@ class Client:
 
     def walk(self, path: str) -> int:
         """A fid for the file."""
-        return self.wait(self.caller.walk(self.root, names(path)))[0]
+        return self.wait(self.paths.walk(path))
 
     def open(self, path: str, mode: int = OREAD) -> File:
         """Open a file; `mode` is OREAD, OWRITE or ORDWR, with OTRUNC if wanted. Raises RemoteError."""
-        fid = self.walk(path)
-        try:
-            opened = self.wait(self.caller.open(fid, mode))
-        except Lux9Error:
-            self.caller.forget(fid)
-            raise
-        return File(self, fid, path, opened.qid, opened.iounit)
+        return File(self, path, self.wait(self.paths.open(path, mode)))
 
     def create(self, path: str, perm: int, mode: int) -> File:
         """Create a file and open it."""
-        above, _, name = path.rstrip("/").rpartition("/")
-        fid = self.walk(above)
-        try:
-            made = self.wait(self.caller.submit(m.Tcreate(fid, name, perm, mode)))
-        except Lux9Error:
-            self.caller.forget(fid)
-            raise
-        return File(self, fid, path, made.qid, made.iounit)
+        return File(self, path, self.wait(self.paths.create(path, perm, mode)))
 
     def remove(self, path: str) -> None:
         """Remove a file."""
-        self.wait(self.caller.submit(m.Tremove(self.walk(path))))
+        self.wait(self.paths.remove(path))
 
     def stat(self, path: str) -> Stat:
         """What stat(5) tells."""
-        fid = self.walk(path)
-        try:
-            stat: Stat = self.wait(self.caller.submit(m.Tstat(fid))).stat
-        finally:
-            self.caller.forget(fid)
-        return stat
+        return self.wait(self.paths.stat(path))
 
     def wstat(self, path: str, stat: Stat) -> None:
         """Change what `stat` names."""
-        fid = self.walk(path)
-        try:
-            self.wait(self.caller.submit(m.Twstat(fid, stat)))
-        finally:
-            self.caller.forget(fid)
+        self.wait(self.paths.wstat(path, stat))
 
     def ls(self, path: str) -> list[Stat]:
         """The stats of a directory, all of them."""
-        with self.open(path) as f:
-            return self.wait(self.caller.listing(f.fid))
+        return self.wait(self.paths.ls(path))
 
     def read(self, path: str) -> bytes:
         """A file to its end."""
@@ -163,9 +144,13 @@ class Client:
         self.caller.wire.pause(seconds)
 
     def close(self) -> None:
-        """Hang up."""
+        """Hang up; whoever still waits is told now."""
         self.caller.flush()
+        if self._detach is not None:
+            self._detach()
         self.caller.wire.close()
+        self.caller.soon = None
+        self.caller.deliver()
         self.caller.lost(Disconnected("closed here"))
 
     def __enter__(self) -> Self:
@@ -178,43 +163,38 @@ class Client:
 class File:
     """An open file."""
 
-    def __init__(self, client: Client, fid: int, path: str, qid: Qid, iounit: int) -> None:
-        self.client, self.caller, self.fid, self.path, self.qid = client, client.caller, fid, path, qid
-        self.iounit = min(iounit or self.caller.most, self.caller.most)
+    def __init__(self, client: Client, path: str, opened: Opened) -> None:
+        self.client, self.caller, self.path = client, client.caller, path
+        self.fid, self.qid, self.iounit = opened.fid, opened.qid, opened.iounit
         self.offset = 0
 
     def pread(self, offset: int, count: int) -> bytes:
         """Up to `count` bytes at `offset`; several reads on their way at once where one does not do."""
         caller = self.caller
         if count <= self.iounit:
-            pending = caller.read(self.fid, offset, count, copy=True)
-            data: Any = self.client.wait(pending)
-            if caller.posted_error is not None:
-                caller.check()
-            return bytes(data)
-        return b"".join(self.chunks(offset, count))
+            data = self.client.wait(caller.read(self.fid, offset, count, copy=True))
+        else:
+            data = b"".join(self._ahead(Ahead(self._ask, self.iounit, offset, count, short=True)))
+        if caller.posted_error is not None:
+            caller.check()
+        return bytes(data)
 
-    def chunks(self, offset: int = 0, count: int | None = None, window: int = WINDOW) -> Iterator[bytes]:
-        """The file's bytes from `offset`, read ahead of whoever takes them; ends at the first short read."""
-        end = None if count is None else offset + count
-        ahead: deque[tuple[int, Pending[Bytes]]] = deque()
+    def _ask(self, offset: int, count: int) -> Pending[Bytes]:
+        return self.caller.read(self.fid, offset, count, copy=True)
+
+    def chunks(self, offset: int = 0, count: int | None = None) -> Iterator[bytes]:
+        """The file's bytes from `offset`, read ahead of whoever takes them, to the end or for `count` bytes."""
+        return self._ahead(Ahead(self._ask, self.iounit, offset, count))
+
+    def _ahead(self, ahead: Ahead) -> Iterator[bytes]:
         try:
-            while True:
-                while len(ahead) < window and (end is None or offset < end):
-                    n = self.iounit if end is None else min(self.iounit, end - offset)
-                    ahead.append((n, self.caller.read(self.fid, offset, n, copy=True)))
-                    offset += n
-                if not ahead:
-                    return
-                n, pending = ahead.popleft()
+            while (pending := ahead.next()) is not None:
                 data = bytes(self.client.wait(pending))
+                ahead.took(data)
                 if data:
                     yield data
-                if len(data) < n:
-                    return
         finally:
-            for _, pending in ahead:
-                pending.cancel()
+            ahead.stop()
 
     def pwrite(self, offset: int, data: Bytes) -> int:
         """Write at `offset`, in order; how many bytes were taken."""
@@ -246,11 +226,9 @@ class File:
             data = self.pread(self.offset, count)
             self.offset += len(data)
             return data
-        parts: list[bytes] = []
-        while data := self.pread(self.offset, self.iounit):
-            self.offset += len(data)
-            parts.append(data)
-        return b"".join(parts)
+        data = b"".join(self.chunks(self.offset))
+        self.offset += len(data)
+        return data
 
     def write(self, data: Bytes) -> int:
         """At the file offset."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FIRST = 1 << 16
+HEADER = 7  # bytes of a message from which `receive` looks at its size
 
 
 class Inbox:
@@ -31,11 +32,11 @@ class Inbox:
         if left:
             if used:
                 self.buffer[:left] = self.buffer[used:have]
-            if left >= 4:
+            if left >= HEADER:
                 self._fit(int.from_bytes(self.buffer[:4], "little"))
 
     def _fit(self, size: int) -> None:
-        """Make room for a message of `size` bytes; `receive` has refused sizes over msize."""
+        """Make room for a message of `size` bytes; `receive` has seen its header and refused sizes over msize."""
         if size > len(self.buffer):
             grown = bytearray(size + FIRST)
             grown[: self.have] = self.buffer[: self.have]

@@ -32,7 +32,7 @@ class Service:
 
     def stat(self, stat: Stat) -> Stat:
         """The same in a stat."""
-        return stat._replace(qid=self.qid(stat.qid))
+        return stat.but(qid=self.qid(stat.qid))
 
     def check(self) -> None:
         """Refuse at once when the server has gone."""
@@ -115,7 +115,7 @@ class RemoteNode:
     def wstat(self, stat: Stat) -> Pending[None]:
         """As it is; a qid in it means nothing (stat(5))."""
         self.service.check()
-        request = m.Twstat(self.fid, stat._replace(qid=m.KEEP.qid))
+        request = m.Twstat(self.fid, stat.but(qid=m.KEEP.qid))
         return self.service.caller.submit(request).map(lambda _: None)
 
 

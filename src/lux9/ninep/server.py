@@ -13,9 +13,27 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import cast
 
-from ..errors import ProtocolError, UserError
+from ..errors import Lux9Error, ProtocolError, UserError
+from ..wire.codec import NOTAG
+from ..wire.node import Node
 from .inbox import Inbox
 from .session import Bounds, Owner, Session
+
+LINGER = 5.0  # seconds that a client which is hung up on has to read the last answers
+
+
+class Stranger:
+    """The owner of a connection that nobody wants to have."""
+
+    def __init__(self, error: Lux9Error) -> None:
+        self.error = error
+
+    def attach(self, uname: str, aname: str) -> Node:
+        """Refused."""
+        raise self.error
+
+    def refused(self, error: Exception, what: str, path: str) -> None:
+        """Told by whoever refused."""
 
 
 class Connection(asyncio.BufferedProtocol):
@@ -29,16 +47,23 @@ class Connection(asyncio.BufferedProtocol):
         lost: Callable[[Connection], None] | None = None,
     ) -> None:
         self.owner, self.bounds, self.after_batch, self.lost = owner, bounds, after_batch, lost
-        self.woken = False
+        self.woken = self.paused = False
         self.session: Session
         self.transport: asyncio.Transport
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Find out who it is, or hang up."""
+        """Find out who it is; whoever is not welcome gets one Rerror, and is hung up on."""
         self.transport = cast("asyncio.Transport", transport)
         self.loop = asyncio.get_running_loop()
-        self.session = Session(self.owner(self.transport), self.wake, self.bounds)
+        try:
+            owner = self.owner(self.transport)
+        except Lux9Error as error:
+            owner = Stranger(error)
+        self.session = Session(owner, self.wake, self.bounds)
         self.inbox = Inbox(self.session.receive)
+        if isinstance(owner, Stranger):
+            self.session.failed(NOTAG, owner.error, "connect", "")
+            self.hang_up()
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room behind what is there."""
@@ -46,16 +71,22 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Answer every whole message; a client that talks nonsense is told so, and hung up on."""
-        try:
-            self.inbox.took(nbytes)
-        except ProtocolError as error:
-            self.session.owner.refused(error, "message", "")
+        while True:
+            try:
+                self.inbox.took(nbytes)
+            except ProtocolError as error:
+                self.session.failed(NOTAG, error, "message", "")
+                self.hang_up()
+                return
+            if self.after_batch is not None:
+                self.after_batch()
+            stopped = self.session.full
             self.flush()
-            self.transport.close()
-            return
-        if self.after_batch is not None:
-            self.after_batch()
-        self.flush()
+            if not stopped or self.paused:
+                return
+            nbytes = (
+                0  # enough long answers were made for one send; there may be more whole messages
+            )
 
     def wake(self) -> None:
         """An answer came outside of `buffer_updated`: send all that come in this turn of the loop at once."""
@@ -66,18 +97,33 @@ class Connection(asyncio.BufferedProtocol):
     def flush(self) -> None:
         """Send what is there."""
         self.woken = False
-        out = self.session.out
+        session = self.session
+        out = session.out
         if out and not self.transport.is_closing():
-            self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-        out.clear()
+            if session.unsent:  # uvloop sends the parts as they are; asyncio joins them itself
+                self.transport.writelines(out.copy())
+            else:
+                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
+        session.sent()
+
+    def hang_up(self) -> None:
+        """Send what is there and close; whoever does not read it in time loses it."""
+        self.flush()
+        self.transport.close()
+        self.loop.call_later(LINGER, self.transport.abort)
 
     def pause_writing(self) -> None:
         """The client does not read: take no more from it, so that its answers stay bounded."""
-        self.transport.pause_reading()
+        self.paused = True
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
 
     def resume_writing(self) -> None:
         """It reads again."""
-        self.transport.resume_reading()
+        self.paused = False
+        if not self.transport.is_closing():
+            self.transport.resume_reading()
+            self.buffer_updated(0)  # what was left when it was paused
 
     def eof_received(self) -> bool:
         """Half-closed is closed."""
@@ -96,16 +142,19 @@ class Connection(asyncio.BufferedProtocol):
 
 def unix_socket(path: Path) -> socket.socket:
     """A listening socket with mode 0600. Raises UserError when somebody is listening there already."""
-    with contextlib.suppress(FileNotFoundError):
-        _clear(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
+        with contextlib.suppress(FileNotFoundError):
+            _clear(path)
         sock.bind(str(path))
         path.chmod(0o600)
         sock.listen(128)
-    except OSError as error:
+    except OSError as error:  # a path that is too long has no strerror
         sock.close()
-        raise UserError(f"{path}: cannot listen: {error.strerror}") from None
+        raise UserError(f"{path}: cannot listen: {error.strerror or error}") from None
+    except UserError:
+        sock.close()
+        raise
     sock.setblocking(False)
     return sock
 
@@ -116,12 +165,17 @@ def _clear(path: Path) -> None:
         path.stat()
         raise UserError(f"{path}: there is a file that is not a socket; name another address")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        probe.settimeout(1.0)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
             path.unlink()
             return
-    raise UserError(f"{path}: a lux9 is running there; end it, or name another address with --listen")
+        except TimeoutError:
+            pass  # somebody is there, and busy
+    raise UserError(
+        f"{path}: a lux9 is running there; end it, or name another address with --listen"
+    )
 
 
 async def serve_socket(sock: socket.socket, connection: Callable[[], Connection]) -> Connection:

@@ -143,19 +143,22 @@ class DirectWire:
         caller.wire = self
 
     def send(self, parts: list[Bytes]) -> None:
-        """The session answers at once what it can."""
+        """The session answers at once what it can; many long answers are taken in by and by."""
         data = memoryview(b"".join(parts))
-        used = self.session.receive(data)
-        assert used == len(data), "a client sends whole messages"
-        if self.after_batch is not None:
-            self.after_batch()
-        self.deliver()
+        while len(data):
+            used = self.session.receive(data)
+            assert used, "a client sends whole messages"
+            data = data[used:]
+            if self.after_batch is not None:
+                self.after_batch()
+            self.deliver()
 
     def deliver(self) -> None:
         """Take the session's answers in."""
-        out, self.session.out[:] = list(self.session.out), []
-        for packet in _messages(out):
-            self.caller.receive(memoryview(packet))
+        if self.session.out:
+            answers = b"".join(self.session.out)
+            self.session.sent()
+            self.caller.receive(memoryview(answers))
 
     def wait(self) -> None:
         """Whatever is waited for comes from work that is due."""
@@ -173,11 +176,6 @@ class DirectWire:
         self.caller.lost()
 
 
-def _messages(out: list[Bytes]) -> list[Bytes]:
-    """Parts to messages: a long answer's header and data are two parts."""
-    return [b"".join(out)] if out else []
-
-
 def dial(addr: str) -> socket.socket:
     """A connected socket for `unix!PATH` or `fd!N`. Raises UserError with the remedy."""
     kind, _, where = addr.partition("!")
@@ -190,12 +188,16 @@ def dial(addr: str) -> socket.socket:
         sock.connect(where)
     except OSError as error:
         sock.close()
-        remedy = "start one with `lux9 boot`" if not Path(where).exists() else "is it still running?"
+        remedy = (
+            "start one with `lux9 boot`" if not Path(where).exists() else "is it still running?"
+        )
         raise UserError(f"no lux9 at {where}: {error.strerror}; {remedy}") from None
     return sock
 
 
-async def connect(caller: Caller, sock: socket.socket, lost: Callable[[], None] | None = None) -> LoopWire:
+async def connect(
+    caller: Caller, sock: socket.socket, lost: Callable[[], None] | None = None
+) -> LoopWire:
     """Put a caller on the loop, behind a connected socket."""
     sock.setblocking(False)
     loop: Any = asyncio.get_running_loop()

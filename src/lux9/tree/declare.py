@@ -203,4 +203,3 @@ class Dir:
     def child(self, name: str) -> Dir | File | None:
         """One of them; override where the mapping is dear to make."""
         return self.children().get(name)
-

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import Any
 
 from ..errors import BadArgument, PermissionDenied
-from ..pending import Maybe, after
+from ..pending import Maybe, Pending, after, waits
 from ..wire.node import Bytes
 from .declare import Raw
 
@@ -108,12 +109,27 @@ def lines(take: Callable[[str], Maybe[str | None]]) -> Callable[[str], Maybe[str
     """Give a text to `take` a line at a time; the last answer counts, the first error stops."""
 
     def each(written: str) -> Maybe[str | None]:
-        todo = [line for line in written.splitlines() if line.strip()] or [written]
-        return step(todo, None)
-
-    def step(todo: list[str], answer: str | None) -> Maybe[str | None]:
-        if not todo:
-            return answer
-        return after(take(todo[0]), lambda got: step(todo[1:], got if got is not None else answer))
+        todo = [line for line in written.split("\n") if line.strip()] or [written]
+        return _take(take, deque(todo), None)
 
     return each
+
+
+def _take(
+    take: Callable[[str], Maybe[str | None]], todo: deque[str], answer: str | None
+) -> Maybe[str | None]:
+    while todo:
+        got = take(todo.popleft())
+        if waits(got):
+            return _rest(take, todo, answer, got)
+        answer = answer if got is None else got
+    return answer
+
+
+def _rest(
+    take: Callable[[str], Maybe[str | None]],
+    todo: deque[str],
+    answer: str | None,
+    got: Pending[str | None],
+) -> Pending[str | None]:
+    return got.map(lambda a: _take(take, todo, answer if a is None else a))

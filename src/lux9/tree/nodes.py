@@ -8,7 +8,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import Any
 
-from ..errors import IsADirectory, Lux9Error, NotADirectory, NotFound, PermissionDenied
+from ..errors import Exists, IsADirectory, Lux9Error, NotADirectory, NotFound, PermissionDenied
 from ..pending import Maybe, Pending, after
 from ..wire.messages import DMDIR, KEEP16, KEEP32, KEEP64, OTRUNC, QTDIR, Qid, Stat
 from ..wire.node import Created, Handle, Listing, Node, Opened
@@ -56,9 +56,7 @@ class Tree:
         found = self.seen.get(qid.path)
         when = found[2] if found else self.started
         name = node.path[-1] if len(node.path) > 1 else "/"
-        return Stat(
-            *(0, 0, qid, mode, when, when, length, name, self.user, self.group, self.user)
-        )
+        return Stat(*(0, 0, qid, mode, when, when, length, name, self.user, self.group, self.user))
 
 
 class _Common:
@@ -143,7 +141,9 @@ class DirNode(_Common):
         """Nothing is held."""
 
     def create(self, name: str, perm: int, mode: int) -> Maybe[Created]:
-        """Ask the directory."""
+        """Ask the directory, for a name that is not there yet (create in open(5))."""
+        if (name in self.dir.table and self.dir.shows(name)) or self.dir.child(name) is not None:
+            raise Exists(f"{self.shown}/{name}")
         made = self.dir.make(name, perm, mode)
         node = FileNode(self.tree, (*self.path, name), self, made)
         opened: Maybe[Any] = node.open(mode)
@@ -167,9 +167,7 @@ class FileNode(_Common):
         return Qid(0, self.tree.version(n), n)
 
     def walk(self, name: str) -> Node:
-        """Up, and nowhere else."""
-        if name == "..":
-            return self.parent
+        """Nowhere: walk(5) starts from directories."""
         raise NotADirectory(f"{self.shown} is a file; there is no {name!r} in it")
 
     def listed(self) -> Stat:

@@ -81,9 +81,16 @@ def text(data: memoryview, what: str) -> str:
 
 def packed(value: str, what: str) -> bytes:
     """A string for the wire, with its count."""
-    data = value.encode()
+    try:
+        data = value.encode()
+    except UnicodeEncodeError as error:
+        raise ProtocolError(
+            f"{what}: {value!r} cannot be written in UTF-8: {error.reason}"
+        ) from None
     if len(data) > 0xFFFF:
         raise ProtocolError(f"{what}: a string of {len(data)} bytes; 65535 at most")
+    if 0 in data:
+        raise ProtocolError(f"{what}: {value!r} has a NUL, which no string of 9P may have")
     return len(data).to_bytes(2, "little") + data
 
 
@@ -92,12 +99,19 @@ class Writer:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self.names: dict[str, Any] = {"short": short, "text": text, "packed": packed, "_E": DecodeError}
+        self.names: dict[str, Any] = {
+            "short": short,
+            "text": text,
+            "packed": packed,
+            "_E": DecodeError,
+        }
         self.get: list[str] = []
         self.put: list[str] = []
         self.run: list[tuple[str, str]] = []  # fixed fields not written yet: target, struct letter
         self.structs = 0
-        self.made: list[tuple[str, list[str]]] = []  # records of fixed fields, put together at the end
+        self.made: list[
+            tuple[str, list[str]]
+        ] = []  # records of fixed fields, put together at the end
 
     def fixed(self, target: str, code: str) -> None:
         """One integer; neighbours share one struct."""
@@ -151,7 +165,9 @@ class Writer:
             f"n = int.from_bytes(buf[at:at + {width}], 'little')",
             f"at += {width}",
             f"if at + n > end: raise short({what!r}, at, n, end)",
-            f"{name} = text(buf[at:at + n], {what!r})" if width == 2 else f"{name} = buf[at:at + n]",
+            f"{name} = text(buf[at:at + n], {what!r})"
+            if width == 2
+            else f"{name} = buf[at:at + n]",
             "at += n",
         ]
         if width == 2:
@@ -169,7 +185,9 @@ class Writer:
             f"{name}, last = R{name}.get(buf, at, at + n); at += n",
             f"if last != at: raise _E(f'{what}: {{at - last}} bytes left over')",
         ]
-        self.put.append(f"part = m.{name}.put(); out += len(part).to_bytes(2, 'little'); out += part")
+        self.put.append(
+            f"part = m.{name}.put(); out += len(part).to_bytes(2, 'little'); out += part"
+        )
 
     def many(self, name: str, of: Any, what: str) -> None:
         """A 2-byte count, and that many strings or records."""
@@ -185,7 +203,8 @@ class Writer:
         ]
         self.put += [
             f"out += len(m.{name}).to_bytes(2, 'little')",
-            f"for item in m.{name}: out += " + (f"packed(item, {what!r})" if is_text else "item.put()"),
+            f"for item in m.{name}: out += "
+            + (f"packed(item, {what!r})" if is_text else "item.put()"),
         ]
 
     def function(self, head: str, body: list[str], tail: str) -> Any:
@@ -198,7 +217,7 @@ class Writer:
     def finish(self, fields: list[str], cls: type) -> tuple[Any, Any]:
         """`get(buf, at, end) -> (value, at)` and `put(m) -> bytearray` of the declared fields."""
         self.flush()
-        self.names |= {"new": tuple.__new__, "cls": cls}
+        self.names |= {"new": _new, "cls": cls}
         for name, parts in self.made:
             values = ", ".join(f"{name}_{part}" for part in parts)
             self.get.append(f"{name} = new(R{name}, ({values},))")
@@ -223,15 +242,23 @@ class text_record:
         return text(buf[at : at + n], "name"), at + n
 
 
+_same: Any = vars(tuple)["__eq__"]  # of the tuple that a message is
+_new: Any = vars(tuple)["__new__"]
+
+
 class Declared:
     """What every message and record has beside its fields."""
 
     __slots__ = ()
     layout: ClassVar[list[tuple[str, str]] | None] = None  # of a record whose fields are all fixed
+    _replace: Callable[..., Any]  # namedtuple's
+
+    def but(self, **fields: object) -> Any:
+        """The same with some fields changed."""
+        return self._replace(**fields)
 
     def __eq__(self, other: object) -> bool:
-        same: Any = tuple.__eq__  # of the tuple that a message is
-        return type(self) is type(other) and bool(same(self, other))
+        return type(self) is type(other) and bool(_same(self, other))
 
     def __hash__(self) -> int:
         return hash((type(self), tuple(self)))  # type: ignore[arg-type]
@@ -254,7 +281,9 @@ def _build(cls: type[Any]) -> tuple[type[Any], Writer, list[str]]:
 def record(cls: type[C]) -> type[C]:
     """A part of messages: `get(buf, at, end) -> (value, at)` and `put() -> bytes` are written for it."""
     new, writer, names = _build(cls)
-    if not writer.structs and not writer.made:  # fixed fields alone: messages take them into their struct
+    if (
+        not writer.structs and not writer.made
+    ):  # fixed fields alone: messages take them into their struct
         new.layout = list(writer.run)
     get, put = writer.finish(names, new)
     new.get, new.put = staticmethod(get), put
@@ -298,8 +327,10 @@ def message(number: int) -> Callable[[type[C]], type[C]]:
         def encode(m: Any, tag: int) -> bytes:
             try:
                 body = put(m)
-            except struct.error as error:
-                raise ProtocolError(f"{cls.__name__}: a field does not fit its width: {error}") from None
+            except (struct.error, OverflowError) as error:
+                raise ProtocolError(
+                    f"{cls.__name__}: a field does not fit its width: {error}"
+                ) from None
             return bytes(HEADER.pack(len(body) + 7, number, tag) + body)
 
         def parse(buf: memoryview, at: int, end: int) -> Any:

@@ -55,7 +55,9 @@ class Stat:
             """The record at buf[at:], and where it ends. Raises DecodeError."""
             ...
 
-        def _replace(self, **fields: object) -> Stat: ...
+        def but(self, **fields: object) -> Stat:
+            """The same with some fields changed."""
+            ...
 
 
 KEEP16, KEEP32, KEEP64 = 0xFFFF, 0xFFFFFFFF, 0xFFFFFFFFFFFFFFFF

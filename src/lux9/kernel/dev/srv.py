@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from ...errors import BadArgument, PermissionDenied, ProtocolError
 from ...ninep.caller import Caller
 from ...ninep.inbox import Inbox
-from ...ninep.session import Session
+from ...ninep.session import Bounds, Session
 from ...pending import Maybe, Pending
 from ...tree import Dir, File, entries
 from ...wire.messages import DMDIR
@@ -22,6 +22,7 @@ from ..process import Process
 from ..services import Services
 
 HIGH = 4 << 20  # bytes that wait to be read, from which a writer is refused
+PIECE = 4096  # bytes of requests that are taken at once
 
 
 class Pipe:
@@ -64,7 +65,7 @@ class Stream:
 
     def __init__(self, root: Node) -> None:
         self.node, self.pipe = root, Pipe()
-        self.session = Session(self, self._wake)
+        self.session = Session(self, self._wake, Bounds(unsent=HIGH))
         self.inbox = Inbox(self.session.receive)
 
     def attach(self, uname: str, aname: str) -> Node:
@@ -75,20 +76,27 @@ class Stream:
         """The service's own affair."""
 
     def _wake(self) -> None:
-        out, self.session.out[:] = list(self.session.out), []
-        self.pipe.put(out)
+        self.pipe.put(self.session.out)
+        self.session.sent()
 
     def read(self, offset: int, count: int) -> Maybe[Bytes]:
         """The next bytes of R-messages."""
+        if self.inbox.have and not self.pipe.data:
+            self.inbox.took(0)  # what was left when enough answers waited
+            self._wake()
         return self.pipe.get(count)
 
     def write(self, offset: int, data: memoryview) -> int:
-        """Some bytes of T-messages. Raises ProtocolError when they are none."""
-        if len(self.pipe.data) > HIGH:
+        """Some bytes of T-messages; fewer are taken when many answers wait. Raises ProtocolError."""
+        if len(self.pipe.data) >= HIGH:
             raise BadArgument(f"{len(self.pipe.data)} bytes of answers wait; read them first")
-        _feed(self.inbox, data)
-        self._wake()
-        return len(data)
+        at = 0
+        while at < len(data) and len(self.pipe.data) < HIGH:
+            piece = data[at : at + PIECE]
+            _feed(self.inbox, piece)
+            self._wake()
+            at += len(piece)
+        return at
 
     def close(self) -> None:
         """The session ends."""

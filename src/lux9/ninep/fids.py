@@ -1,0 +1,67 @@
+"""What one fid of a served connection is: a file walked to, perhaps open; and a directory being read."""
+
+from __future__ import annotations
+
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Iterable
+from itertools import accumulate
+from typing import Any
+
+from ..errors import BadArgument
+from ..pending import Maybe
+from ..wire import messages as m
+from ..wire.messages import Stat
+from ..wire.node import Bytes, Node
+
+
+class Fid:
+    """A file that the client names. `node` is None while the walk or attach that makes it is on its way."""
+
+    __slots__ = ("entries", "handle", "name", "node", "opened", "orclose", "read", "write")
+
+    def __init__(self, node: Node | None, name: str) -> None:
+        self.node, self.name = node, name
+        self.opened = self.orclose = False
+        self.handle: Any = None
+        self.read: Callable[[int, int], Maybe[Bytes]] | None = None
+        self.write: Callable[[int, memoryview], Maybe[int]] | None = None
+        self.entries: Packed | None = None
+
+    def below(self, *names: str) -> str:
+        """The path of a file below this one, in words."""
+        return "/".join((self.name.rstrip("/"), *names)) if names else self.name
+
+    def start(self, handle: Any, mode: int, is_dir: bool) -> None:
+        """Take an open's result."""
+        self.handle, self.opened, self.orclose = handle, True, bool(mode & m.ORCLOSE)
+        if not is_dir:
+            self.read = handle.read if mode & 3 != m.OWRITE else None
+            self.write = handle.write if mode & 3 in (m.OWRITE, m.ORDWR) else None
+
+    def close(self) -> None:
+        """Let the file go."""
+        handle, self.handle = self.handle, None
+        self.read = self.write = self.node = None
+        if handle is not None:
+            handle.close()
+
+
+class Packed:
+    """A directory's entries as they go over the wire, and where each begins."""
+
+    __slots__ = ("entries", "starts")
+
+    def __init__(self, stats: Iterable[Stat]) -> None:
+        self.entries = [stat.put() for stat in stats]
+        self.starts = [0, *accumulate(len(entry) for entry in self.entries)]
+
+    def cut(self, offset: int, count: int) -> bytes:
+        """The whole entries from `offset` that fit into `count` (read(5)). Raises BadArgument between two."""
+        first = bisect_left(self.starts, offset)
+        if first == len(self.starts) or self.starts[first] != offset:
+            raise BadArgument(f"offset {offset} is not where an entry of the directory begins")
+        last = bisect_right(self.starts, offset + count) - 1
+        if first == last < len(self.entries):
+            size = len(self.entries[first])
+            raise BadArgument(f"count {count} is too small for the next entry, of {size} bytes")
+        return b"".join(self.entries[first:last])

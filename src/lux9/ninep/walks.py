@@ -1,0 +1,69 @@
+"""Walking a served tree name by name, now or as the answers come (walk(5))."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ..errors import BadArgument, Lux9Error, NotADirectory
+from ..pending import Maybe, Pending
+from ..wire.messages import MAXWELEM, Qid
+from ..wire.node import Node
+
+Steps = tuple[
+    Node | None, tuple[Qid, ...]
+]  # the file, or None where the walk ended early; the qids
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse what cannot be a walk's names."""
+    if len(names) > MAXWELEM:
+        raise BadArgument(f"{len(names)} names in a walk; {MAXWELEM} at most")
+    for name in names:
+        check_name(name)
+
+
+def check_name(name: str) -> None:
+    """Refuse what cannot be one name."""
+    if not name or "/" in name:
+        raise BadArgument(f"{name!r} is not a file name")
+
+
+def steps(node: Node, names: Sequence[str], qids: tuple[Qid, ...] = ()) -> Maybe[Steps]:
+    """Walk. A first name that fails is an error; a later one ends the walk and tells how far it came."""
+    qid = qids[-1] if qids else node.qid
+    for i, name in enumerate(names):
+        try:
+            found = _step(node, qid, name)
+        except Lux9Error:
+            if not qids:
+                raise
+            return None, qids
+        if isinstance(found, Pending):
+            return _later(found, names[i + 1 :], qids)
+        node, qid = found, found.qid
+        qids = (*qids, qid)
+    return node, qids
+
+
+def _step(node: Node, qid: Qid, name: str) -> Maybe[Node]:
+    if not qid.is_dir:  # not even `..`: walk(5) starts from directories only
+        raise NotADirectory(f"{name!r} is asked of a file")
+    return node.walk(name)
+
+
+def _later(found: Pending[Node], rest: Sequence[str], qids: tuple[Qid, ...]) -> Pending[Steps]:
+    """The rest of a walk whose next step has to be waited for."""
+    out: Pending[Steps] = Pending(found.cancel)
+
+    def settled(p: Pending[Node]) -> None:
+        try:
+            node = p.result()
+            out.follow(steps(node, rest, (*qids, node.qid)))
+        except Exception as error:
+            if qids and isinstance(error, Lux9Error):
+                out.resolve((None, qids))
+            else:
+                out.fail(error)
+
+    found.then(settled)
+    return out
