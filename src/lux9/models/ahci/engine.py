@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from ...arch.ahci import CommandHeader, CommandInfo, CommandTable, Prd, PrdCount, PxIS
 from ...arch.ata import H2D, Command, Control, Fis
-from ..ata import FAILED, FUA_BIT, GOOD, AtaError, Registers, Transfer, Views
+from ..ata import FAILED, FUA_BIT, GOOD, AtaError, Registers, Transfer, Views, execute
 from ..pci import DmaFault
 from ..registers import layout
 
@@ -209,7 +209,7 @@ class Engine:
         assert drive is not None
         self.store(port.list_at + slot * HEADER.size + CommandHeader.prdbc.offset, bytes(4))
         try:
-            transfer = drive.execute(command)
+            transfer = execute(drive, command)
             if transfer is not None and not self._carry(slot, info, table, transfer):
                 return
         except AtaError as error:

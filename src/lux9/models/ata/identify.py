@@ -6,10 +6,10 @@ the checksum are ours. A Serial ATA disk has zero in word 93.
 
 from __future__ import annotations
 
-from ..arch import ata
-from ..arch.ata import Identify
-from ..regs import U16, U32, U64
-from .disk import Disk
+from ...arch import ata
+from ...arch.ata import Identify
+from ...regs import U16, U32, U64
+from ..disk import Disk
 
 SECTOR = ata.SECTOR
 MULTIPLE = 16  # most sectors of a DRQ block

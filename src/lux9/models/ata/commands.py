@@ -1,68 +1,46 @@
-"""ATA disks: what a device does with a command, whatever brings it (AHCI ports, IDE channels). Ref: ACS-3.
+"""What a disk does with each command. Ref: ACS-3 §7.
 
-`Drive.execute` takes the registers of a command and gives the transfer that it wants, or None when it is done
-without data; whoever carries the data calls `Transfer.move` with memory of that size, once. A command that fails
-raises `AtaError`. After either, `Drive.result` has the registers that the device leaves.
-
-Where the standard leaves a choice it is QEMU's: addresses past the end are aborted (ABRT, not IDNF).
+`execute` takes the registers of a command and gives the transfer that it wants, or None when it is done without
+data. A handler is made for each code from its form: `_transfer(out=False, wide=True, dma=True)`. Where the standard
+leaves a choice it is QEMU's: addresses past the end are aborted (ABRT, not IDNF).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple
 
-from ..arch import ata
-from ..arch.ata import DIAGNOSTIC_PASSED, DSM_RANGE, DSM_TRIM, Command, Feature, Log, Smart
+from ...arch import ata
+from ...arch.ata import DSM_RANGE, DSM_TRIM, Command, Feature, Log, Smart
 from . import identify
-from .disk import Disk, MediaError
+from .drive import (
+    ABRT,
+    GOOD,
+    LBA_BIT,
+    SECTOR,
+    UNC,
+    AtaError,
+    Drive,
+    Outcome,
+    Registers,
+    Transfer,
+    Views,
+)
 
-SECTOR = ata.SECTOR
-GOOD = ata.Status(drdy=True, dwe=True).raw  # ready, seek complete: 0x50
-FAILED = ata.Status(drdy=True, err=True).raw  # 0x41
-ABRT = ata.Error(abrt=True).raw
-UNC = ata.Error(unc=True).raw
-LBA_BIT = ata.Device(lba=True).raw
-FUA_BIT = ata.Device(fua=True).raw
-DEVICE_FIXED = ata.Device(fua=True, obs=True).raw  # read as one
+Handler = Callable[[Drive, Registers], Outcome]
 POWER_ACTIVE, POWER_STANDBY = 0xFF, 0x00  # CHECK POWER MODE. ACS-3 §7.3
 
 
-@dataclass(slots=True)
-class Registers:
-    """A command as software gives it, or what the device leaves: whole registers, 48-bit wide. A value."""
-
-    command: int  # or status
-    features: int  # or error
-    lba: int
-    count: int
-    device: int
-
-
-class AtaError(Exception):
-    """The command failed: bits of the error register, and the sector where, if there is one."""
-
-    def __init__(self, error: int, why: str, lba: int | None = None) -> None:
-        super().__init__(why)
-        self.error, self.lba = error, lba
-
-
-Views = list[memoryview]
-
-
-class Transfer(NamedTuple):
-    """Data that a command wants moved: `size` bytes, `out` to the device; `block` bytes a DRQ in PIO, 0 for DMA."""
-
-    size: int
-    out: bool
-    block: int
-    move: Callable[[Views], None]
-
-
-Outcome = Transfer | None
-Handler = Callable[["Drive", Registers], Outcome]
+def execute(drive: Drive, command: Registers) -> Outcome:
+    """Start a command that is not queued. Raises AtaError."""
+    if drive.ncq_log is not None and command.command != Command.READ_LOG_EXT:
+        raise AtaError(ABRT, "a queued command failed: read log 10h first, or reset")
+    drive.done(command.lba, command.count, command.device)
+    handler = HANDLERS.get(command.command)
+    if handler is None:
+        raise AtaError(ABRT, f"command {command.command:#04x} is not supported")
+    return handler(drive, command)
 
 
 def put(views: Views, data: bytes) -> None:
@@ -72,103 +50,6 @@ def put(views: Views, data: bytes) -> None:
         part = data[at : at + len(view)]
         view[: len(part)] = part
         at += len(part)
-
-
-class Drive:
-    """A disk's electronics: power-on state, features, power mode, the log of the queued command that failed."""
-
-    def __init__(self, disk: Disk) -> None:
-        self.disk = disk
-        self.probe: Callable[[range], bool] | None = (
-            None  # whether a fault is planned at these sectors
-        )
-        self.result = Registers(0, 0, 0, 0, 0)
-        self.power_on()
-
-    def power_on(self) -> None:
-        """Everything as at power-on."""
-        self.cache = True
-        self.smart = True
-        self.udma = 0x20  # mode 5
-        self.revert = True  # a software reset takes settings back
-        self.restart()
-
-    def restart(self) -> None:
-        """A reset by COMRESET or SRST: the signature is left in the registers. ACS-3 §9.12, SATA §11"""
-        self.multiple = identify.MULTIPLE
-        self.standby = False
-        self.ncq_log: bytes | None = None
-        signature = ata.Signature.ATA
-        self.result = Registers(0x30, DIAGNOSTIC_PASSED, signature >> 8, signature & 0xFF, 0)
-
-    def execute(self, command: Registers) -> Outcome:
-        """Start a command that is not queued; see the head of the file. Raises AtaError."""
-        if self.ncq_log is not None and command.command != Command.READ_LOG_EXT:
-            raise AtaError(ABRT, "a queued command failed: read log 10h first, or reset")
-        self.done(command.lba, command.count, command.device)
-        handler = HANDLERS.get(command.command)
-        if handler is None:
-            raise AtaError(ABRT, f"command {command.command:#04x} is not supported")
-        return handler(self, command)
-
-    def done(self, lba: int, count: int, device: int) -> None:
-        """Leave what a good end leaves."""
-        self.result = Registers(GOOD, 0, lba, count, device | DEVICE_FIXED)
-
-    def failed(self, error: AtaError) -> None:
-        """Leave what a failed command leaves."""
-        was = self.result
-        lba = was.lba if error.lba is None else error.lba
-        self.result = Registers(FAILED, error.error, lba, was.count, was.device)
-
-    # Sectors
-
-    def span(self, lba: int, count: int) -> None:
-        """Refuse sectors that are not there, or that a fault was planned for."""
-        if lba + count > self.disk.sectors:
-            end = self.disk.sectors
-            raise AtaError(ABRT, f"sectors {lba} to {lba + count - 1} of a disk with {end}")
-        if self.probe is not None and self.probe(range(lba, lba + count)):
-            raise AtaError(UNC, f"sectors {lba} to {lba + count - 1}: a planned media error", lba)
-
-    def accept_queued(self, command: Registers, count: int) -> None:
-        """Whether a queued command can be done now. Raises AtaError."""
-        if self.ncq_log is not None:
-            raise AtaError(ABRT, "a queued command failed: read log 10h first, or reset")
-        if command.command not in (Command.READ_FPDMA_QUEUED, Command.WRITE_FPDMA_QUEUED):
-            raise AtaError(ABRT, f"queued command {command.command:#04x} is not supported")
-        self.span(command.lba, count)
-
-    def read(self, lba: int, count: int, views: Views) -> None:
-        """Sectors into memory. Raises AtaError."""
-        self.standby = False
-        try:
-            self.disk.readv(lba, count, views)
-        except MediaError as error:
-            raise AtaError(UNC, str(error), error.lba) from None
-        except OSError as error:
-            raise AtaError(UNC, f"{self.disk.path}: {error.strerror}", lba) from None
-
-    def write(self, lba: int, count: int, views: Views, *, fua: bool = False) -> None:
-        """Memory into sectors. Raises AtaError."""
-        self.standby = False
-        try:
-            self.disk.writev(lba, count, views)
-            if fua or not self.cache:
-                self.disk.flush()
-        except MediaError as error:
-            raise AtaError(UNC, str(error), error.lba) from None
-        except OSError as error:
-            raise AtaError(ABRT, f"{self.disk.path}: {error.strerror}", lba) from None
-        except Exception as error:
-            raise AtaError(ABRT, str(error), lba) from None
-
-    def log_failure(self, tag: int, command: Registers, error: AtaError) -> None:
-        """Keep what READ LOG EXT page 10h tells of a queued command. ACS-3 §A.14"""
-        lba = command.lba if error.lba is None else error.lba
-        self.ncq_log = identify.ncq_error(
-            tag, FAILED, error.error, lba, command.count, command.device
-        )
 
 
 def _fetch(data: Callable[[Drive], bytes]) -> Handler:
