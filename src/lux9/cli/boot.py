@@ -1,0 +1,146 @@
+"""`lux9 boot`: bring a machine, its kernel and its drivers up, and serve."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import click
+
+from ..errors import UserError
+from .address import VARIABLE, default_path
+from .machines import NAMES, make
+from .system import System, private, run, with_ours_first
+
+EXAMPLES = """
+\b
+Examples:
+  lux9 boot --disk disk.img                    serve until Ctrl-C; in another terminal: lux9 ls /dev
+  lux9 boot --disk d.img --exec 'lux9 lspci'   run one command against it, then take everything down
+  lux9 boot --disk d.img --exec bash           a shell in which `lux9 cat` and the rest find this kernel
+"""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--machine", type=click.Choice(NAMES), default="sim", show_default=True, help="What to run on.")
+@click.option(
+    "--disk",
+    "disks",
+    multiple=True,
+    type=click.Path(path_type=Path),
+    help="A raw disk image; may be repeated.",
+)
+@click.option("--read-only", is_flag=True, help="Disk images are not written.")
+@click.option("--manifest", type=click.Path(path_type=Path), help="Which drivers to start; else the built-in ones.")
+@click.option("--listen", metavar="ADDR", help="unix!PATH; else a socket of this user's.")
+@click.option("--exec", "command", metavar="CMD", help="Run a command with LUX9_ADDR set, then end with its status.")
+@click.option("--inside", multiple=True, metavar="NAME", help="Run that driver within the kernel: no isolation.")
+@click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
+def boot(
+    machine: str,
+    disks: tuple[Path, ...],
+    read_only: bool,
+    manifest: Path | None,
+    listen: str | None,
+    command: str | None,
+    inside: tuple[str, ...],
+    verbose: bool,
+) -> None:
+    """Serve a machine's hardware as files over 9P, with a driver for each function that has one."""
+    from ..kernel.console import Console
+    from ..sip.manifest import built_in, load
+
+    stanzas = load(manifest) if manifest else built_in()
+    for name in inside:
+        if name not in [s.name for s in stanzas]:
+            raise UserError(f"--inside {name}: no such driver; there are: {' '.join(s.name for s in stanzas)}")
+    with contextlib.ExitStack() as undo:
+        path = _socket(listen, command, undo)
+        made = make(machine, disks, read_only)
+        console = Console(quiet=command is not None and not verbose)
+        system = System(made, stanzas, path, inside=inside, console=console)
+        status = run(_serve(system, command))
+    sys.exit(status)
+
+
+def _socket(listen: str | None, command: str | None, undo: contextlib.ExitStack) -> Path:
+    """Where to listen: as asked, else for a command a place of its own, else the user's."""
+    if listen is not None:
+        kind, _, path = listen.partition("!")
+        if kind != "unix" or not path:
+            raise UserError(f"--listen {listen}: write unix!/path/to/socket")
+        return Path(path)
+    if command is not None:
+        return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lux9-"))) / "lux9.sock"
+    return private(default_path())
+
+
+async def _serve(system: System, command: str | None) -> int:
+    """Until a signal, or the command's end; the exit status."""
+    stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
+    up = asyncio.ensure_future(system.__aenter__())
+    either: set[asyncio.Future[Any]] = {up, stopped}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not up.done():  # asked to end while coming up
+        up.cancel()
+        await asyncio.wait([up])
+        return stopped.result()
+    await up
+    try:
+        _complain(system, command is not None)
+        if command is None:
+            system.kernel.console.log(f"listening on {system.address}; Ctrl-C ends it")
+            return await stopped
+        return await _execute(system, command, stopped)
+    finally:
+        await system.__aexit__()
+
+
+def _stop(stopped: asyncio.Future[int], number: int) -> None:
+    if not stopped.done():
+        stopped.set_result(0 if number == signal.SIGTERM else 128 + number)
+
+
+def _complain(system: System, quiet: bool) -> None:
+    """What a quiet console kept to itself and the user has to know: a driver that did not start."""
+    for sip in system.launcher.sips:
+        if quiet and not sip.running:
+            said = f" ({sip.output[-1]})" if sip.output else ""
+            click.echo(f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True)
+
+
+async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:
+    """Run the user's command; a signal to us ends it, too."""
+    env = os.environ | {
+        VARIABLE: system.address,
+        "PATH": with_ours_first(os.environ.get("PATH", os.defpath)),
+    }
+    child = await asyncio.create_subprocess_shell(command, env=env)
+    ended = asyncio.ensure_future(child.wait())
+    await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        await _end(child, ended)
+        return stopped.result() or 128 + signal.SIGTERM
+    return _status(ended.result())
+
+
+async def _end(child: asyncio.subprocess.Process, ended: asyncio.Future[int]) -> None:
+    child.terminate()
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.shield(ended), 3.0)
+    if not ended.done():
+        child.kill()
+        await ended
+
+
+def _status(code: int) -> int:
+    """A shell's way to say that a command was killed."""
+    return 128 - code if code < 0 else code

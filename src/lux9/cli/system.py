@@ -1,0 +1,90 @@
+"""A running lux9: machine, kernel and drivers, brought up in order and taken down in the other.
+
+    async with System(machine, stanzas, path) as system:
+        ...
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import Coroutine, Sequence
+from contextlib import AsyncExitStack
+from pathlib import Path
+from typing import Any, TypeVar
+
+from typing_extensions import Self
+
+from ..errors import UserError
+from ..kernel.console import Console
+from ..kernel.kernel import Kernel
+from ..machine.abstract import Machine
+from ..sip.launcher import Launcher
+from ..sip.manifest import Stanza
+
+T = TypeVar("T")
+
+
+class System:
+    """`path` is the socket; `inside` names drivers that run within the kernel's process."""
+
+    def __init__(
+        self,
+        machine: Machine,
+        stanzas: Sequence[Stanza],
+        path: Path,
+        *,
+        inside: Sequence[str] = (),
+        console: Console | None = None,
+    ) -> None:
+        self.kernel = Kernel(machine, console)
+        self.launcher = Launcher(self.kernel, stanzas, inside)
+        self.path = path
+        self.undo = AsyncExitStack()
+
+    @property
+    def address(self) -> str:
+        """What clients dial."""
+        return f"unix!{self.path}"
+
+    async def __aenter__(self) -> Self:
+        """Everything up, drivers ready or failed; whatever fails on the way is undone."""
+        async with AsyncExitStack() as undo:
+            undo.push_async_callback(self.kernel.stop)
+            await self.kernel.start()
+            await self.kernel.listen(self.path)
+            undo.push_async_callback(self.launcher.stop_all)
+            await self.launcher.start_all()
+            self.undo = undo.pop_all()
+        return self
+
+    async def __aexit__(self, *exc: object) -> None:
+        await self.undo.aclose()
+
+
+def private(path: Path) -> Path:
+    """The path, in a directory that is made for this user alone if it is not there."""
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from None
+    status = path.parent.stat()
+    if path.parent.name.startswith("lux9-") and status.st_uid != os.getuid():
+        raise UserError(f"{path.parent} belongs to user {status.st_uid}; name another address with --listen")
+    return path
+
+
+def run(main: Coroutine[Any, Any, T]) -> T:
+    """Run a coroutine on uvloop where it is installed."""
+    try:
+        import uvloop
+    except ImportError:
+        return asyncio.run(main)
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        return runner.run(main)
+
+
+def with_ours_first(path: str) -> str:
+    """A PATH on which `lux9` is this very one."""
+    return os.pathsep.join([str(Path(sys.executable).parent), path])
