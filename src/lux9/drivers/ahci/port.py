@@ -89,6 +89,7 @@ class Port:
         self.disk: AtaDisk | None = None
         self.pool = Pool(0)
         self.staged = self.listening = self._doubt = False
+        self._own = False  # a command of the driver's own is in flight
         self._buffers: Dma | None = None
         self._task: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
@@ -211,8 +212,12 @@ class Port:
 
         request = Request(op, settle, fis=fis, bus=self.memory.scratch, size=512)
         self.queue.seize(request)
-        self._issue([request])
-        await recovery.own_command(self, request, done)
+        self._own = True
+        try:
+            self._issue([request])
+            await recovery.own_command(self, request, done)
+        finally:
+            self._own = False
         return self.memory.scratched()
 
     # Completions: Source of the spinner
@@ -315,7 +320,7 @@ class Port:
         elif events.raw & FATAL.raw:
             if self.state is State.RUNNING:
                 self._begin(State.RECOVERING, recovery.recover(self, events, []))
-            else:
+            elif self._own:
                 recovery.refused(self, events)
         else:
             self.stats.bump("errors")

@@ -102,8 +102,8 @@ def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> 
     """Fail those to blame; the others, to be issued again."""
     again: list[Request] = []
     for request in victims:
-        request.tries += 1
         error = guilty.get(request)
+        request.tries += not guilty  # with somebody to blame, it is not the others
         if error is None and request.tries >= TRIES:
             error = DeviceError(f"{port}: {request} met {request.tries} errors ({events.shown()})")
         if error is None:

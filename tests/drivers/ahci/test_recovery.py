@@ -1,0 +1,305 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from lux9.arch.ata import Command, h2d
+from lux9.drivers.ahci import bringup, commands
+from lux9.drivers.ahci.commands import AtaError
+from lux9.drivers.ahci.state import State
+from lux9.errors import DeviceTimeout, MediaChanged
+from lux9.models.ahci import Quirks
+from lux9.models.pci import Fault
+from tests.drivers.conftest import Maker, Setup, run
+
+
+async def good(s: Setup, make: Maker, lba: int = 7) -> None:
+    got = await s.disk().read(lba, 2).map(bytes)
+    assert got == make.bytes()[lba * 512 : (lba + 2) * 512]
+
+
+@pytest.mark.parametrize("quiet", [False, True], ids=["tfes", "sdbs alone"])
+@pytest.mark.parametrize("spin", [0.0, 1e-3], ids=["interrupt", "polling"])
+def test_a_queued_read_that_fails_is_told_and_the_others_are_not(
+    make: Maker, quiet: bool, spin: float
+) -> None:
+    async def work() -> None:
+        async with make.start(quirks=Quirks(quiet_queue_errors=quiet)) as s:
+            s.controller.ports[0].spinner.longest = spin
+            s.model.disks[0].fail(range(1000, 1001))
+            reads = [s.disk().read(i, 8).map(bytes) for i in range(960, 1060, 8)]
+            for i, read in zip(range(960, 1060, 8), reads, strict=True):
+                if i <= 1000 < i + 8:
+                    with pytest.raises(AtaError) as caught:
+                        await read
+                    said = caught.value.message
+                    assert said.startswith(f"i/o error: sdE0: read of 8 sectors at {i} failed")
+                    assert "Status(" in said and "err" in said
+                    assert "Error(unc)" in said
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 8) * 512]
+            assert s.disk().stats.counters["recoveries"] == 1
+            assert s.disk().stats.counters["errors"] == 1
+            assert s.disk().stats.counters["resets"] == 0
+            s.model.disks[0].mend()
+            await good(s, make, 1000)
+
+    run(work())
+
+
+def test_several_bad_sectors_fail_one_command_each(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            bad = {5, 17, 29}
+            for lba in bad:
+                s.model.disks[0].fail(range(lba, lba + 1))
+            reads = [s.disk().read(i, 1).map(bytes) for i in range(40)]
+            for i, read in enumerate(reads):
+                if i in bad:
+                    with pytest.raises(AtaError, match=f"1 sectors at {i} failed"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 1) * 512]
+
+    run(work())
+
+
+def test_a_write_to_a_bad_sector_fails(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            s.model.disks[0].fail(range(50, 51))
+            with pytest.raises(AtaError, match="write of 4 sectors at 48 failed"):
+                await s.disk().write(48, memoryview(bytes(2048)))
+            await good(s, make)
+
+    run(work())
+
+
+def test_without_ncq_the_slot_is_told_by_the_hba(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "moves_of", lambda found, queues: commands.DMA_EXT)
+
+    async def work() -> None:
+        async with make.start() as s:
+            assert "lba48 dma" in s.disk().config
+            s.model.disks[0].fail(range(20, 21))
+            reads = [s.disk().read(i, 4).map(bytes) for i in range(0, 80, 4)]
+            for i, read in zip(range(0, 80, 4), reads, strict=True):
+                if i == 20:
+                    with pytest.raises(AtaError, match="4 sectors at 20 failed"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 4) * 512]
+            await s.disk().write(100, memoryview(b"x" * 512))
+            assert await s.disk().read(100, 1).map(bytes) == b"x" * 512
+
+    run(work())
+
+
+def test_28_bit_commands_do_for_an_old_disk(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(commands, "moves_of", lambda found, queues: commands.DMA)
+
+    async def work() -> None:
+        async with make.start() as s:
+            assert await s.disk().read(3, 600).map(bytes) == make.bytes()[3 * 512 : 603 * 512]
+
+    run(work())
+
+
+def test_a_device_that_does_not_answer_is_reset(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+    quick = commands.NCQ.read._replace(limit=0.15)
+    monkeypatch.setattr(commands, "NCQ", commands.NCQ._replace(read=quick))
+
+    async def work() -> None:
+        async with make.start() as s:
+            engine = s.model.ports[0].engine
+            run_engine, hangs = engine.run, iter([True])
+            engine.run = lambda: None if next(hangs, False) else run_engine()  # type: ignore[method-assign]
+            late = s.disk().read(3, 1)
+            with pytest.raises(DeviceTimeout, match=r"read of 1 sectors at 3 took longer than 0.15 s"):
+                await late
+            assert s.disk().stats.counters["timeouts"] == 1
+            assert s.disk().stats.counters["resets"] == 1
+            await s.until(lambda: s.controller.ports[0].state is State.RUNNING)
+            await good(s, make)
+
+    run(work())
+
+
+def test_an_interface_error_resets_the_device_and_loses_nothing(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            model = s.model.ports[0]
+            run_engine = model.engine.run
+            broken = iter([True])
+
+            def fails_once() -> None:
+                if next(broken, False):
+                    model.stop_at(0, 1 << 27)  # PxIS.IFS
+                else:
+                    run_engine()
+
+            model.engine.run = fails_once  # type: ignore[method-assign]  # a cable that is loose once
+            reads = [s.disk().read(i, 1).map(bytes) for i in range(12)]
+            for i, read in enumerate(reads):
+                assert await read == make.bytes()[i * 512 : (i + 1) * 512]
+            assert s.disk().stats.counters["resets"] == 1
+
+    run(work())
+
+
+def test_a_command_that_always_breaks_the_link_is_given_up(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            model = s.model.ports[0]
+            run_engine = model.engine.run
+
+            def fails_for_three() -> None:
+                active = s.controller.ports[0].queue.in_flight()
+                if any(r.lba == 3 and r.op.name == "read" for r in active):
+                    model.stop_at(0, 1 << 27)
+                else:
+                    run_engine()
+
+            model.engine.run = fails_for_three  # type: ignore[method-assign]  # as above
+            reads = [s.disk().read(i, 1).map(bytes) for i in range(6)]
+            for i, read in enumerate(reads):
+                if i == 3:
+                    with pytest.raises(Exception, match="met 3 errors"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 1) * 512]
+
+    run(work())
+
+
+def test_bus_master_off_in_the_middle_is_an_error_and_no_hang(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bringup, "READY_LIMIT", 0.1)
+
+    async def work() -> None:
+        async with make.start() as s:
+            s.rig.mastering = False
+            with pytest.raises(MediaChanged, match=r"tfd is still PxTFD\(0x7f.* after 0.1 s"):
+                await s.disk().read(0, 1)
+            s.rig.mastering = True
+
+    run(work())
+
+
+def test_raw_gives_the_status_of_a_command_that_fails(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            status, data = await s.disk().command(h2d(Command.IDENTIFY_DEVICE), 512)
+            assert status & 0x41 == 0x40
+            assert len(data) == 512
+            assert data[120:124] == (4096).to_bytes(4, "little")
+            status, _ = await s.disk().command(h2d(0xFF), 0)
+            assert status & 1
+            await good(s, make)
+
+    run(work())
+
+
+def test_raw_writes_too(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            block = h2d(Command.WRITE_DMA_EXT, lba=9, count=1, device=0x40)
+            status, _ = await s.disk().command(block, memoryview(b"r" * 512))
+            assert not status & 1
+            assert make.bytes()[9 * 512 : 10 * 512] == b"r" * 512
+
+    run(work())
+
+
+def test_smart_and_standby(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            assert await s.disk().smart() == "smart passed"
+            await s.disk().standby(600)
+            await good(s, make)
+
+    run(work())
+
+
+# A person's hand
+
+
+def test_a_disk_that_is_pulled_fails_what_was_in_flight_and_goes(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            disk = s.disk()
+            s.rig.faults[Fault.LATE] = 3600.0
+            reads = [disk.read(i, 1) for i in range(40)]
+            s.controller.issue()
+            s.model.ports[0].eject()
+            for read in reads:
+                with pytest.raises(MediaChanged, match="removed or replaced"):
+                    await read
+            await s.until(lambda: "sdE0" not in s.disks.units)
+            with pytest.raises(MediaChanged) as caught:
+                disk.read(0, 1)
+            assert caught.value.message.startswith("media or partition has changed")
+            assert s.disks.sdctl().endswith("0 units\n")
+
+    run(work())
+
+
+def test_a_disk_that_is_plugged_in_comes(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            s.model.ports[3].insert(make.image(3))
+            await s.until(lambda: "sdE3" in s.disks.units)
+            assert await s.disk(3).read(1, 1).map(bytes) == make.bytes(3)[512:1024]
+            await good(s, make)
+
+    run(work())
+
+
+def test_another_disk_in_the_same_port_is_another_disk(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            old = s.disk()
+            s.model.ports[0].eject().close()
+            await s.until(lambda: "sdE0" not in s.disks.units)
+            s.model.ports[0].insert(make.image(9))
+            await s.until(lambda: "sdE0" in s.disks.units)
+            assert s.disk() is not old
+            assert await s.disk().read(0, 1).map(bytes) == make.bytes(9)[:512]
+            with pytest.raises(MediaChanged):
+                old.read(0, 1)
+
+    run(work())
+
+
+def test_plugging_and_pulling_fast_ends_well(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            old = s.disk()
+            for _ in range(5):
+                image = s.model.ports[0].eject()
+                await asyncio.sleep(0)
+                s.model.ports[0].insert(image)
+            await s.until(lambda: "sdE0" in s.disks.units and s.disk() is not old)
+            await good(s, make)
+
+    run(work())
+
+
+def test_the_whole_function_gone_is_recognised(make: Maker) -> None:
+    from lux9.errors import DeviceGone
+
+    async def work() -> None:
+        async with make.start() as s:
+            s.rig.removed = True
+            s.controller.ports[0].spinner.longest = 0.0
+            read = s.disk().read(0, 1)
+            with pytest.raises(DeviceGone, match="all ones"):
+                await read
+            with pytest.raises(DeviceGone):
+                await s.controller.gone
+            assert not s.disks.units
+            s.rig.removed = False  # so that the rig's own checks of the end can be made
+
+    run(work())
