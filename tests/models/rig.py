@@ -35,6 +35,7 @@ class FakeHost:
         self.now = 0.0
         self._work: list[tuple[float, int, Callable[[], None]]] = []
         self._count = 0
+        self.turns = 0  # pieces of work done
 
     def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
         for base, memory in self.arenas.items():
@@ -75,6 +76,7 @@ class FakeHost:
         until = max(until, self.now)
         while self._work and self._work[0][0] <= until:
             self.now, _, work = heapq.heappop(self._work)
+            self.turns += 1
             work()
         self.now = until
 

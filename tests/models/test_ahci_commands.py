@@ -25,7 +25,7 @@ from lux9.models.pci import Fault
 
 from .rig import DATA, FIS, HIGH, LIST, LOW, SIZE, Rig, image
 
-SECTORS = 4096
+SECTORS = 4096  # 2 MiB
 LBA = 0x40
 
 
@@ -638,3 +638,17 @@ def test_received_fises_go_nowhere_else(rig: Rig) -> None:
     rig.ncq(0, 0, 8, [(DATA, 4096)])
     rig.issue(0, queued=True)
     assert {i for i in range(256) if area[i] != 0xCC} <= set(range(0x58, 0x60))
+
+
+def test_much_work_lets_others_have_their_turn(rig: Rig, content: tuple[Path, bytes]) -> None:
+    """Four commands of 1 MiB: the adapter comes back to the list, and both halves are told."""
+    for slot in range(4):
+        rig.ncq(slot, 0, 2048, [(HIGH + (slot << 20), 1 << 20)])
+    rig.port.sact.set(PxSACT(ds=15))
+    rig.port.ci.set(PxCI(ci=15))
+    turns = rig.host.turns
+    rig.host.run()
+    assert rig.host.turns == turns + 2
+    assert (rig.port.ci.read().ci, rig.port.sact.read().ds) == (0, 0)
+    assert rig.data([(HIGH + (3 << 20), 1 << 20)]) == content[1][: 1 << 20]
+    assert rig.fis.sdbfs.act.read().raw == 0b1100

@@ -1,6 +1,6 @@
 """What a port does with its command list: headers, command FISes, PRDs, data. Ref: AHCI 1.3.1 §4.2, §5.3, §5.5, §6.
 
-One `run` takes every command that is issued, in the order of the slots. Queued commands that end in one run share
+One `run` takes every command that is issued, in the order of the slots, until it has moved its share. Queued commands that end in one run share
 one Set Device Bits FIS and one interrupt. Addresses are looked up again for each run: bus master may have gone off.
 """
 
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from ...arch.ahci import CommandHeader, CommandInfo, CommandTable, Prd, PrdCount, PxIS
+from ...arch.ahci import CommandHeader, CommandInfo, CommandList, CommandTable, Prd, PrdCount, PxIS
 from ...arch.ata import H2D, Command, Control, Fis
 from ..ata import FAILED, FUA_BIT, GOOD, AtaError, Registers, Transfer, Views, execute
 from ..pci import DmaFault
@@ -22,7 +22,6 @@ HEADER = layout(
 )  # fmt: skip
 FIS = layout(H2D.head, H2D.low, H2D.high, H2D.count, size=H2D.size)
 PRD = layout(Prd.dba, Prd.dbau, Prd.dbc, size=Prd.size)
-LIST_BYTES = 1024
 PRDT = CommandTable.prdt.offset
 CFL, A, W = (CommandInfo.fields[f].span for f in ("cfl", "a", "w"))
 LONE = H2D.size // 4  # dwords of a Register FIS
@@ -31,6 +30,8 @@ DBC = PrdCount.fields["dbc"].mask
 HBFS, IFS, OFS, DPS = (PxIS.fields[f].span for f in ("hbfs", "ifs", "ofs", "dps"))
 READ, WRITE = int(Command.READ_FPDMA_QUEUED), int(Command.WRITE_FPDMA_QUEUED)
 QUEUED = frozenset((READ, WRITE, 0x63, 0x64, 0x65))  # SATA §13.6.3.2
+TURN = 2 << 20  # bytes moved, about, before others on the loop have their turn
+PRD_COST = 4096  # a PRD takes as long as so many bytes
 SRST = Control(srst=True).raw
 
 
@@ -42,6 +43,7 @@ class Engine:
         self.hba = port.hba
         self.done = 0  # queued commands that ended in this run, a bit a tag
         self.left = 0  # bytes of the last transfer that the PRDT had no room for
+        self.turn = 0  # how much more work this run may do
         self.marked = False  # a PRD with I was used
         self.list = memoryview(b"")
 
@@ -52,18 +54,12 @@ class Engine:
         views = self.hba.host.dma(self.hba, address, size)
         return views[0] if len(views) == 1 else memoryview(b"".join(views))
 
-    def store(self, address: int, data: bytes) -> None:
-        """Bytes to memory."""
-        at = 0
-        for view in self.hba.host.dma(self.hba, address, len(data)):
-            view[:] = data[at : at + len(view)]
-            at += len(view)
-
     def _memory(self, table: memoryview, size: int) -> Views:
         """The first `size` bytes that a command table's PRDs name; `left` is what is missing. §4.2.3.3"""
         host, hba = self.hba.host, self.hba
         views: Views = []
         left = size
+        self.turn -= size + PRD_COST * (len(table) - PRDT) // PRD.size
         for dba, dbau, dbc in PRD.iter_unpack(table[PRDT:]):
             if dba & 1 or not dbc & 1:
                 self._odd_prd(dba | dbau << 32, (dbc & DBC) + 1)
@@ -90,15 +86,18 @@ class Engine:
         """Take all commands that are issued."""
         port, ci = self.port, self.port.ci
         slot = 0
+        self.turn = TURN
         try:
-            self.list = self.fetch(port.list_at, LIST_BYTES)
-            while ci.raw and not port.halted:
+            self.list = self.fetch(port.list_at, CommandList.size)
+            while ci.raw and not port.halted and self.turn > 0:
                 slot = (ci.raw & -ci.raw).bit_length() - 1
                 self._take(slot)
         except DmaFault:
             port.stop_at(slot, HBFS)
         self.list = memoryview(b"")  # hold no arena
         self._post()
+        if ci.raw and not port.halted:
+            port.schedule()
 
     def _post(self) -> None:
         """Tell of the queued commands that ended."""
@@ -151,9 +150,8 @@ class Engine:
         """Device control: SRST set, then clear, resets the device. ATA8-AST, AHCI §10.4.1"""
         port, reset = self.port, bool(control & SRST)
         self._post()
-        if port.srst and not reset and port.drive is not None:
-            port.drive.restart()
-            port.begin_software_reset()
+        if port.srst and not reset:
+            port.software_reset()
         port.srst = reset
 
     # Queued commands, §5.5.2 to §5.5.3; SATA §13.6
@@ -207,7 +205,7 @@ class Engine:
     def _direct(self, slot: int, info: int, table: memoryview, command: Registers) -> None:
         port, drive = self.port, self.port.drive
         assert drive is not None
-        self.store(port.list_at + slot * HEADER.size + CommandHeader.prdbc.offset, bytes(4))
+        self.port.store(port.list_at + slot * HEADER.size + CommandHeader.prdbc.offset, bytes(4))
         try:
             transfer = execute(drive, command)
             if transfer is not None and not self._carry(slot, info, table, transfer):
@@ -238,7 +236,7 @@ class Engine:
             port.send_pio_setup(last, out=transfer.out, interrupt=not transfer.out or several)
         moved = transfer.size - self.left
         at = port.list_at + slot * HEADER.size + CommandHeader.prdbc.offset
-        self.store(at, moved.to_bytes(4, "little"))
+        self.port.store(at, moved.to_bytes(4, "little"))
         self._post()
         return True
 

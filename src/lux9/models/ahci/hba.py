@@ -16,6 +16,7 @@ from ..capabilities import Msi, Sata
 from ..disk import Disk
 from ..pci import Bar, Fault, Identity, PciFunction
 from ..registers import Model, ReadOnly, on_write
+from .events import Events
 from .port import Port
 
 IDENTITY = Identity(vendor=0x8086, device=0x2922, code=ahci.CLASS, revision=2, pin=Pin.INTA)
@@ -164,7 +165,7 @@ class Ahci(PciFunction):
         """Ports that have an enabled interrupt, a bit each."""
         return sum(port.bit for port in self.ports if port.is_.raw & port.ie.raw)
 
-    def update(self, port: Port) -> None:
+    def update(self, port: Events) -> None:
         """A port's status or enable changed: bring IS and the interrupt in line."""
         regs = self.regs
         if port.is_.raw & port.ie.raw:
@@ -206,6 +207,11 @@ class Ahci(PciFunction):
             if port.drive is not None:
                 port.drive.power_on()
             port.reset()
+
+    def close(self) -> None:
+        """Let go of the images."""
+        for disk in self.disks.values():
+            disk.close()
 
     # Disks that come and go
 

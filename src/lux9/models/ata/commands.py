@@ -13,6 +13,7 @@ from functools import partial
 
 from ...arch import ata
 from ...arch.ata import DSM_RANGE, DSM_TRIM, Command, Feature, Log, Smart
+from ...errors import ReadOnly
 from . import identify
 from .drive import (
     ABRT,
@@ -259,7 +260,7 @@ def _data_set(drive: Drive, command: Registers) -> Outcome:
 def _trim(drive: Drive, lba: int, count: int) -> None:
     try:
         drive.disk.trim(lba, count)
-    except Exception as error:
+    except (OSError, ReadOnly) as error:
         raise AtaError(ABRT, str(error), lba) from None
 
 

@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from ...arch import ata
 from ...arch.ata import DIAGNOSTIC_PASSED, Command
+from ...errors import ReadOnly
 from ..disk import Disk, MediaError
 from . import identify
 
@@ -60,9 +61,7 @@ class Drive:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
-        self.probe: Callable[[range], bool] | None = (
-            None  # whether a fault is planned at these sectors
-        )
+        self.probe: Callable[[range], bool] | None = None  # is a fault planned at these sectors?
         self.result = Registers(0, 0, 0, 0, 0)
         self.power_on()
 
@@ -71,7 +70,6 @@ class Drive:
         self.cache = True
         self.smart = True
         self.udma = 0x20  # mode 5
-        self.revert = True  # a software reset takes settings back
         self.restart()
 
     def restart(self) -> None:
@@ -131,7 +129,7 @@ class Drive:
             raise AtaError(UNC, str(error), error.lba) from None
         except OSError as error:
             raise AtaError(ABRT, f"{self.disk.path}: {error.strerror}", lba) from None
-        except Exception as error:
+        except ReadOnly as error:
             raise AtaError(ABRT, str(error), lba) from None
 
     def log_failure(self, tag: int, command: Registers, error: AtaError) -> None:
