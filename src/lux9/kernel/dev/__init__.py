@@ -1,0 +1,1 @@
+"""The kernel's own files, a module a device."""
