@@ -21,6 +21,7 @@ class Card(PciFunction):
         super().__init__(identity, bars, capabilities)
         self.memory = {n: bytearray(min(bar.size, 1 << 20)) for n, bar in self.bars.items()}
         self.accesses: list[tuple[str, int, int, int]] = []
+        self.written: list[int] = []  # offsets in configuration space
         self.resets = 0
 
     def bar_read(self, bar: int, offset: int, width: int) -> int:
@@ -30,6 +31,10 @@ class Card(PciFunction):
     def bar_write(self, bar: int, offset: int, width: int, value: int) -> None:
         self.accesses.append(("w", bar, offset, width))
         self.memory[bar][offset : offset + width] = value.to_bytes(width, "little")
+
+    def config_write(self, offset: int, width: int, value: int) -> None:
+        super().config_write(offset, width, value)
+        self.written.append(offset)
 
     def reset(self) -> None:
         super().reset()

@@ -109,8 +109,7 @@ def assign(
 
 def number_buses(machine: Machine) -> None:
     """Give each bridge the buses behind it, depth first: PCI-to-PCI Bridge 1.2 §3.2.5.3; numbers given stay."""
-    used = {0}
-    _collect(machine, 0, used)
+    used = {0, *_given(machine, 0, 255)}
     _number(machine, 0, [], used)
 
 
@@ -121,15 +120,18 @@ def _bridges(machine: Machine, bus: int) -> Iterator[tuple[Bdf, arch.Header1]]:
             yield bdf, header
 
 
-def _collect(machine: Machine, bus: int, used: set[int]) -> None:
-    """The numbers that are given already."""
+def _given(machine: Machine, bus: int, last: int) -> set[int]:
+    """The numbers that the bridges of a bus have, those behind them included; what cannot be is taken away."""
+    numbers: set[int] = set()
     for _, header in _bridges(machine, bus):
-        secondary = header.secondary.read().raw
-        if secondary > bus and secondary not in used:
-            used.update(range(secondary, header.subordinate.read().raw + 1))
-            _collect(machine, secondary, used)
-        elif secondary:
+        first, end = header.secondary.read().raw, header.subordinate.read().raw
+        mine = set(range(first, end + 1))
+        if bus < first <= end <= last and not mine & numbers:
+            numbers |= mine
+            _given(machine, first, end)
+        elif first or end:
             _unnumber(header)
+    return numbers
 
 
 def _unnumber(header: arch.Header1) -> None:

@@ -62,5 +62,5 @@ def _open(disk: Image, read_only: bool, undo: ExitStack) -> Disk:
 
 def _controllers(disks: Sequence[Disk]) -> Iterator[tuple[int, PciFunction]]:
     groups = [disks[n : n + PORTS] for n in range(0, len(disks), PORTS)] or [()]
-    for place, group in zip([SATA, *FURTHER], groups):
+    for place, group in zip([SATA, *FURTHER], groups, strict=False):
         yield place, Ahci(dict(enumerate(group)), ports=PORTS)

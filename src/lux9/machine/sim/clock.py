@@ -12,6 +12,8 @@ import heapq
 import time
 from collections.abc import Callable
 
+from ...models.pci import DmaFault
+
 Work = Callable[[], None]
 
 
@@ -36,7 +38,7 @@ class Schedule:
         due = self.now() + after
         self._count += 1
         heapq.heappush(self._heap, (due, self._count, work))
-        if self._loop is not None and due < self._due:
+        if due < self._due:
             self._arm(due, after)
 
     def start(self) -> None:
@@ -52,7 +54,8 @@ class Schedule:
         self._heap.clear()
 
     def _arm(self, due: float, after: float) -> None:
-        assert self._loop is not None
+        if self._loop is None or self._loop.is_closed():
+            return  # whoever waits pumps
         if self._handle is not None:
             self._handle.cancel()
         self._due = due
@@ -63,7 +66,7 @@ class Schedule:
 
     def _rearm(self) -> None:
         self._handle, self._due = None, float("inf")
-        if self._heap and self._loop is not None:
+        if self._heap:
             due = self._heap[0][0]
             self._arm(due, due - self.now())
 
@@ -82,4 +85,7 @@ class Schedule:
             self._now = max(self._now, heap[0][0])
         now = self.now()
         while heap and heap[0][0] <= now and heap[0][1] <= last:
-            heapq.heappop(heap)[2]()
+            try:
+                heapq.heappop(heap)[2]()
+            except DmaFault:
+                pass  # reported where it was raised; that work is over, the rest goes on

@@ -21,7 +21,7 @@ from ..reset import Kept, by_config
 from .arenas import Arenas, SimArena
 from .clock import Schedule
 from .decode import NOWHERE, Decode, Read, Write
-from .faults import Plan
+from .faults import Plan, Rule
 from .lines import Lines
 from .messages import ADDRESS, Vectors
 from .ports import BoardPorts
@@ -122,6 +122,11 @@ class Sim:
         self.report(fn, "pulled out")
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
+        self.remap()
+
+    def order(self, rule: Rule) -> None:
+        """One more fault, from now on."""
+        self.plan.add(rule)
         self.remap()
 
     def function(self, bdf: Bdf) -> PciFunction | None:

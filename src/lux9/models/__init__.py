@@ -1,0 +1,1 @@
+"""Device models: chips as software sees them, on the registers of `arch`."""
