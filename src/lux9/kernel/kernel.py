@@ -64,9 +64,10 @@ class RootDir(Dir):
 
 
 Make = Callable[["Kernel", Life], Dir]
-DEVICES: dict[str, tuple[str, Cap, Make]] = {  # character: name, a capability that is asked for, the tree
+Device = tuple[str, Cap, Make]  # name; capabilities, one of which is asked for; the tree
+DEVICES: dict[str, Device] = {
     "/": ("root", Cap(0), lambda k, life: RootDir()),
-    "c": ("cons", Cap(0), lambda k, life: ConsDir(k.console, k.audit, life.process, drivers)),
+    "c": ("cons", Cap(0), lambda k, life: ConsDir(k.console, k.audit, life.process, k.drivers)),
     "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
     "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process)),
     "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
@@ -75,11 +76,6 @@ DEVICES: dict[str, tuple[str, Cap, Make]] = {  # character: name, a capability t
     "D": ("dma", Cap.DMA, lambda k, life: DmaDir(k.hardware, life.process)),
     "P": ("pci", Cap.PCI, lambda k, life: PciDir(k.hardware, life.process)),
 }
-
-
-def drivers() -> str:
-    """What /dev/drivers lists."""
-    return "".join(f"#{char} {name}\n" for char, (name, _, _) in DEVICES.items())
 
 
 class Kernel:
@@ -99,7 +95,10 @@ class Kernel:
         self.services = Services()
         self.lives = {}
         self.standard = Group(STANDARD)
-        self.trees = {char: Tree(f"#{char}", self.user, self.user) for char in DEVICES}
+        self.devices: dict[str, Device] = {}
+        self.trees: dict[str, Tree] = {}
+        for char, device in DEVICES.items():
+            self.add_device(char, device)
         self.roots: dict[tuple[int, str], DirNode] = {}
         self.connections: set[Connection] = set()
         self.servers: list[asyncio.Server] = []
@@ -124,6 +123,15 @@ class Kernel:
         for life in list(self.lives.values()):
             self.end(life.process)
         await self.machine.close()
+
+    def add_device(self, char: str, device: Device) -> None:
+        """One more device: its root is `#char`."""
+        self.devices[char] = device
+        self.trees[char] = Tree(f"#{char}", self.user, self.user)
+
+    def drivers(self) -> str:
+        """What /dev/drivers lists."""
+        return "".join(f"#{char} {name}\n" for char, (name, _, _) in self.devices.items())
 
     # -- processes
 
@@ -151,7 +159,7 @@ class Kernel:
         if self.lives.pop(process.number, None) is None:
             return
         self.hardware.end(process)
-        for char in DEVICES:
+        for char in self.devices:
             self.roots.pop((process.number, char), None)
 
     # -- what a process sees
@@ -172,11 +180,11 @@ class Kernel:
         return node
 
     def _device(self, life: Life, char: str) -> Node:
-        if char not in DEVICES:
+        if char not in self.devices:
             raise NotFound(f"#{char}: no such device; /dev/drivers lists them")
         root = self.roots.get((life.process.number, char))
         if root is None:
-            _, caps, make = DEVICES[char]
+            _, caps, make = self.devices[char]
             if caps and not caps & life.process.caps:
                 life.process.need(caps, f"#{char}")
             root = self.trees[char].root(make(self, life))
@@ -242,6 +250,7 @@ class Kernel:
         owner = Owner(self, life, trusted=True)
         made = await serve_socket(sock, lambda: self._known(lambda _: lambda _: owner, bounds))
         life.files = lambda: _files(made.session)
+        life.counts = lambda: (made.session.requests, made.session.errors)
         return made
 
     def _lost(self, connection: Connection) -> None:
@@ -258,6 +267,7 @@ class Kernel:
         session = Session(Owner(self, life, trusted=True), lambda: void(loop.call_soon(wire.deliver)))
         wire.session = session
         life.files = lambda: _files(session)
+        life.counts = lambda: (session.requests, session.errors)
         return caller
 
 
@@ -273,6 +283,7 @@ class Owner:
         if not self.trusted:
             raise PermissionDenied(f"{process.user} is not {self.kernel.user}, who runs this kernel")
         if aname.startswith("#"):
+            self.life.may_have(aname)
             return self.kernel.find(self.life, aname)
         if aname.strip("/"):
             raise NotFound(f"attach name {aname!r}: write nothing, or a device such as #P")

@@ -10,52 +10,28 @@ import asyncio
 import fnmatch
 import signal
 import time
-from collections import deque
-from collections.abc import Callable, Coroutine, Sequence
+from collections.abc import Coroutine, Sequence
 from typing import Any, NamedTuple
 
 from ..errors import Busy, Lux9Error, NotFound, text_of
+from ..kernel.audit import Journal
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.namespace import Group
 from ..kernel.process import Cap
 from ..ninep.caller import Caller
+from .device import SipDir
 from .inside import Inside
 from .manifest import Stanza
+from .server import Sip
 from .spawn import ARENA, CLIENT, SERVICE, Child, pair, spawn
 
 READY = 30.0  # seconds that a driver has to answer its first request
-KEPT = 200  # lines of output kept of each
 ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's namespace
     Cap.IRQ: ("bind '#I' /dev/irq",),
     Cap.DMA: ("bind '#D' /dev/dma",),
     Cap.MEM: ("bind -a '#m' /dev",),
 }
-
-
-class Sip:
-    """One driver, for one function or file."""
-
-    def __init__(self, number: int, name: str, stanza: Stanza, binding: str, source: str) -> None:
-        self.number, self.name, self.stanza = number, name, stanza
-        self.binding, self.source = binding, source  # what it is for; where a file comes from
-        self.state, self.reason = "created", ""
-        self.since = time.monotonic()
-        self.starts = 0
-        self.life: Life | None = None
-        self.child: Child | Inside | None = None
-        self.output: deque[str] = deque(maxlen=KEPT)
-        self.over: asyncio.Event = asyncio.Event()
-
-    @property
-    def pid(self) -> int:
-        """Of its process; 0 when it has none."""
-        return self.child.pid if self.child else 0
-
-    @property
-    def running(self) -> bool:
-        """Started and not over."""
-        return self.state in ("starting", "running", "stopping")
 
 
 class Launcher:
@@ -65,14 +41,23 @@ class Launcher:
         self.kernel, self.stanzas, self.inside = kernel, stanzas, frozenset(inside)
         self.sips: list[Sip] = []
         self.tasks: set[asyncio.Task[None]] = set()
-        self.changed: Callable[[], None] = lambda: None
+        self.events: Journal = Journal()
+        kernel.add_device("i", ("sip", Cap(0), lambda _, life: SipDir(self, life.process)))
+        kernel.standard.do("bind '#i' /dev/sip")
+
+    @property
+    def protects(self) -> bool:
+        """Whether the machine stops DMA outside a function's arena."""
+        return self.kernel.machine.protects
 
     # -- matching
 
     async def start_all(self) -> None:
         """A driver for each function that a stanza binds; returns when each is ready or has failed."""
-        found = [self._sip(s, f.name, "") for f in self._functions() for s in self._for(f.class_text)]
-        await asyncio.gather(*(self.start(sip) for sip in found))
+        wanted = [(s, f.name) for f in self._functions() for s in self._for(f.class_text)]
+        known = {sip.binding: sip for sip in self.sips}
+        sips = [known.get(name) or self._sip(stanza, name, "") for stanza, name in wanted]
+        await asyncio.gather(*(self.start(sip) for sip in sips if not sip.running))
         await self.settle()
 
     async def settle(self) -> None:
@@ -104,6 +89,9 @@ class Launcher:
         stanzas = [s for s in self.stanzas if s.files]
         paths = await self._paths(service) if stanzas else []
         for stanza in stanzas:
+            for sip in self.sips:
+                if sip.stanza is stanza and sip.state == "stopping":
+                    await sip.over.wait()
             if any(sip.stanza is stanza and sip.running for sip in self.sips):
                 continue
             for pattern in stanza.files:
@@ -151,7 +139,7 @@ class Launcher:
         """Start it and wait until it is ready; whether it is. Its failure is in its state and in the log."""
         if sip.running:
             raise Busy(f"{sip.name} is {sip.state}")
-        sip.state, sip.reason, sip.since = "starting", "", time.monotonic()
+        self._enter(sip, "starting")
         sip.starts += 1
         sip.output.clear()
         sip.over.clear()
@@ -163,10 +151,15 @@ class Launcher:
             await self._failed(sip, why)
             return False
         if sip.state == "starting":
-            sip.state = "running"
+            self._enter(sip, "running")
             self._mount(sip)
             self.kernel.console.log(f"{sip.name}: serves {sip.binding} at {sip.stanza.mount or '#s'}")
         return sip.state == "running"
+
+    def _enter(self, sip: Sip, state: str, reason: str = "") -> None:
+        """A new state, and an event of it."""
+        sip.state, sip.reason, sip.since = state, reason, time.monotonic()
+        self.events.add(f"{sip.number} {sip.name} {state} {reason}".rstrip())
 
     async def _bring_up(self, sip: Sip) -> None:
         stanza, kernel = sip.stanza, self.kernel
@@ -232,7 +225,6 @@ class Launcher:
         if sip.stanza.mount:
             self.kernel.standard.do(f"mount -a '#s/{sip.name}' {sip.stanza.mount}")
             self._task(self._look_for_files(sip.name))
-        self.changed()
 
     def _said(self, sip: Sip, line: str) -> None:
         sip.output.append(line)
@@ -263,12 +255,14 @@ class Launcher:
         self.kernel.standard.forget(f"#s/{sip.name}")
         self.kernel.end(life.process)
         asked = sip.state == "stopping" or why == "exited with status 0"
-        sip.state, sip.reason, sip.child = "stopped" if asked else "crashed", why, None
-        sip.since = time.monotonic()
+        sip.child, sip.last_exit = None, why
+        self._enter(sip, "stopped" if asked else "crashed", why)
         self.kernel.audit.record(life.process, "sip end", sip.name, "done", outcome=why)
         self.kernel.console.log(f"{sip.name}: {why}")
         sip.over.set()
-        self.changed()
+        for user in self.sips:  # what it serves a file of has nothing left to serve
+            if user.running and user.source.startswith(f"#s/{sip.name}/"):
+                self._task(self.stop(user))
 
     async def _failed(self, sip: Sip, why: str) -> None:
         """A start that did not come to anything."""
@@ -277,13 +271,14 @@ class Launcher:
             await sip.over.wait()
         elif sip.life is not None:
             self.kernel.end(sip.life.process)
-        sip.state, sip.reason = "crashed", why
+        self._enter(sip, "crashed", why)
         self.kernel.console.log(f"{sip.name}: cannot serve {sip.binding}: {why}")
 
     async def stop(self, sip: Sip) -> None:
         """End it, and wait until it is over."""
         if sip.child is not None:
-            sip.state = "stopping"
+            sip.over.clear()
+            self._enter(sip, "stopping")
             await sip.child.stop()
             await sip.over.wait()
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...errors import NotSupported
+from ...errors import NotSupported, PermissionDenied
 from ...tree import Dir, entries, text, verb
 from ..namespace import Group
 from ..process import Process
@@ -20,7 +20,14 @@ class Life:
     process: Process
     group: Group
     files: Callable[[], Iterable[str]] = field(default=lambda: ())
+    counts: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0))  # requests, failed ones
     signal: Callable[[str], None] | None = None  # kill, stop, start, or a note's text
+
+    def may_have(self, source: str) -> None:
+        """Refuse a SIP a device that its manifest did not give it. Raises PermissionDenied."""
+        if self.process.kind == "sip" and source not in {s.source for s in self.group.steps}:
+            given = ", ".join(s.source for s in self.group.steps if s.source.startswith("#"))
+            raise PermissionDenied(f"{source}: {self.process.name} was given {given} alone")
 
 
 class ProcessDir(Dir):
@@ -53,6 +60,9 @@ class ProcessDir(Dir):
         wanted = [line for line in lines.splitlines() if line.strip()]
         for line in wanted:  # all of them or none
             trial.do(line)
+        for step in trial.steps:
+            if step.source.startswith("#"):
+                self.life.may_have(step.source)
         for line in wanted:
             self.life.group.do(line)
 
