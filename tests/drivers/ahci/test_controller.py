@@ -33,7 +33,9 @@ def test_reads_give_what_the_image_has(make: Maker) -> None:
         async with make.start() as s:
             data, disk = make.bytes(), s.disk()
             for lba, count in [(0, 1), (1, 7), (4095, 1), (0, 2048), (100, 2100)]:
-                assert await disk.read(lba, count).map(bytes) == data[lba * 512 : (lba + count) * 512]
+                assert (
+                    await disk.read(lba, count).map(bytes) == data[lba * 512 : (lba + count) * 512]
+                )
             assert not s.rig.reports
 
     run(work())
@@ -202,11 +204,15 @@ def test_a_slow_disk_is_waited_for(make: Maker) -> None:
     run(work())
 
 
-def test_a_register_that_never_changes_is_told(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_register_that_never_changes_is_told(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     from lux9.drivers.ahci import controller
 
     monkeypatch.setattr(controller, "RESET_LIMIT", 0.05)
-    monkeypatch.setattr("lux9.models.ahci.hba.Ahci.begin_reset", lambda self: self.regs.ghc.value.replace(hr=True))
+    monkeypatch.setattr(
+        "lux9.models.ahci.hba.Ahci.begin_reset", lambda self: self.regs.ghc.value.replace(hr=True)
+    )
 
     async def work() -> None:
         with pytest.raises(DeviceTimeout, match=r"hba.ghc is still GHC\(.*hr.* after 0.05 s"):

@@ -35,7 +35,8 @@ def test_a_queued_read_that_fails_is_told_and_the_others_are_not(
                         await read
                     said = caught.value.message
                     assert said.startswith(f"i/o error: sdE0: read of 8 sectors at {i} failed")
-                    assert "Status(" in said and "err" in said
+                    assert "Status(" in said
+                    assert "err" in said
                     assert "Error(unc)" in said
                 else:
                     assert await read == make.bytes()[i * 512 : (i + 8) * 512]
@@ -76,7 +77,9 @@ def test_a_write_to_a_bad_sector_fails(make: Maker) -> None:
     run(work())
 
 
-def test_without_ncq_the_slot_is_told_by_the_hba(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_ncq_the_slot_is_told_by_the_hba(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(commands, "moves_of", lambda found, queues: commands.DMA_EXT)
 
     async def work() -> None:
@@ -106,7 +109,9 @@ def test_28_bit_commands_do_for_an_old_disk(make: Maker, monkeypatch: pytest.Mon
     run(work())
 
 
-def test_a_device_that_does_not_answer_is_reset(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_device_that_does_not_answer_is_reset(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     quick = commands.NCQ.read._replace(limit=0.15)
     monkeypatch.setattr(commands, "NCQ", commands.NCQ._replace(read=quick))
 
@@ -116,7 +121,9 @@ def test_a_device_that_does_not_answer_is_reset(make: Maker, monkeypatch: pytest
             run_engine, hangs = engine.run, iter([True])
             engine.run = lambda: None if next(hangs, False) else run_engine()  # type: ignore[method-assign]
             late = s.disk().read(3, 1)
-            with pytest.raises(DeviceTimeout, match=r"read of 1 sectors at 3 took longer than 0.15 s"):
+            with pytest.raises(
+                DeviceTimeout, match=r"read of 1 sectors at 3 took longer than 0.15 s"
+            ):
                 await late
             assert s.disk().stats.counters["timeouts"] == 1
             assert s.disk().stats.counters["resets"] == 1
