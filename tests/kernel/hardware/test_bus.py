@@ -273,6 +273,21 @@ def test_a_function_that_was_pulled_out_reads_all_ones_until_its_claim_ends(boar
     assert A not in board.hw.functions
 
 
+def test_a_claim_ends_when_another_function_is_in_its_place(board: Board) -> None:
+    one = board.process("one")
+    claim = board.hw.bus.claim(one, A)
+    board.hw.irq.register(one, 16, "one")
+    file = board.hw.open_bar(one, A, 0)
+    board.sim.unplug(board.a)
+    board.sim.plug(Gadget(express=True), 0x1A << 3)
+    board.hw.bus.rescan(one)
+    assert not claim.alive
+    assert board.hw.functions[A].claim is None
+    assert board.hw.irq.numbers == {}
+    with pytest.raises(Stale):
+        file.pread(4, 0)
+
+
 def test_a_function_that_is_gone_cannot_be_claimed(board: Board) -> None:
     assert A in board.hw.functions
     board.sim.unplug(board.a)

@@ -9,7 +9,7 @@ from lux9.kernel.hardware import Storm
 from lux9.kernel.hardware.irq import QUEUE, Registrant
 from lux9.kernel.process import ALL, Cap, Process
 from lux9.pending import Pending
-from tests.kernel.hardware.board import A, B, Board, C, Gadget
+from tests.kernel.hardware.board import A, B, Board, C
 
 LINE = 16  # of A and B: PIRQA
 
@@ -484,5 +484,14 @@ def test_what_nobody_registered_is_not_counted(board: Board) -> None:
     assert board.hw.irq.lines() == ""
 
 
-def test_gadgets_are_gadgets(board: Board) -> None:
-    assert isinstance(board.sim.function(0x1A << 3), Gadget)
+@pytest.mark.parametrize("kind", ["msi", "msix"])
+def test_messages_outlive_a_reset(board: Board, kind: str) -> None:
+    one = board.process("one")
+    board.hw.bus.claim(one, A)
+    board.hw.bus.master(one, A, True)
+    numbers = board.hw.irq.messages(one, A, 2, "q", kind)
+    wait = board.hw.irq.read(numbers[1], board.hw.irq.check(one, numbers[1]))
+    board.hw.reset(one, A)
+    assert board.a.resets == 1
+    board.a.notify(1)
+    assert done(wait)

@@ -214,7 +214,7 @@ class FunctionDir(Dir):
     @verb(0)
     def reset(self) -> str:
         """Reset it; how that was done can be read back."""
-        return self.hardware.bus.reset(self.process, self.name) + "\n"
+        return self.hardware.reset(self.process, self.name) + "\n"
 
     @verb(0)
     def enable(self) -> None:

@@ -99,6 +99,12 @@ class Hardware:
         self.context.need(process, cap, f"{device} open", device)
         return SpaceFile(self.context, process, io, self.bus.claims_of)
 
+    def reset(self, process: Process, name: str) -> str:
+        """Reset a claimed function, its messages kept; how, in words. Raises PermissionDenied, DeviceError."""
+        how = self.bus.reset(process, name)
+        self.irq.restore(self.bus.find(name))
+        return how
+
     # The end
 
     def release(self, process: Process, name: str) -> None:

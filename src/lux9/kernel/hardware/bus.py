@@ -11,7 +11,15 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from ...arch.pci import Command, Header
-from ...errors import BadArgument, Busy, DeviceGone, Lux9Error, NotFound, PermissionDenied
+from ...errors import (
+    BadArgument,
+    Busy,
+    DeviceError,
+    DeviceGone,
+    Lux9Error,
+    NotFound,
+    PermissionDenied,
+)
 from ...machine.abstract import Machine
 from ...machine.functions import BarInfo, FunctionInfo
 from ..process import Cap, Process
@@ -35,6 +43,9 @@ class Bus:
 
     def __init__(self, context: Context, scan: Scan) -> None:
         self.context, self.machine, self._scan = context, context.machine, scan
+        self.end: Callable[[Claim], object] = (
+            self.drop
+        )  # what ends a claim when its function was replaced
         self._functions: dict[str, Function] | None = None
         self._generation = 0
 
@@ -61,13 +72,16 @@ class Bus:
         return found
 
     def rescan(self, process: Process) -> str:
-        """Look again. A function that somebody has claimed stays until its claim ends."""
+        """Look again. A claim outlives its function's absence, and ends when another one is in its place."""
         self.context.need(process, Cap.PCI, "pci rescan", "pci")
-        old = self._functions or {}
+        old = self.functions
         new = self._look(old)
-        for name, f in old.items():
-            if f.claim is not None and new.get(name) is not f:
-                new[name] = f
+        for claim in self.held():
+            f = claim.function
+            if f.name not in new:
+                new[f.name] = f
+            elif new[f.name] is not f:
+                self.end(claim)
         self._functions = {f.name: f for f in sorted(new.values(), key=lambda f: f.bdf)}
         outcome = f"{len(new)} functions, {len(new.keys() - old.keys())} new"
         self.context.allow(process, "pci rescan", "pci", outcome=outcome)
@@ -95,7 +109,9 @@ class Bus:
         self.context.need(process, Cap.PCI, "pci claim", name)
         f = self.find(name)
         if f.claim is not None and f.claim.owner is process:
-            f.claim.explicit |= explicit
+            if explicit and not f.claim.explicit:
+                f.claim.explicit = True
+                self.context.allow(process, "pci claim", name, by="claim")
             return f.claim
         try:
             self._claimable(process, f)
@@ -233,17 +249,18 @@ class Bus:
         self._set_command(f, self.command(f).replace(master=True))
 
     def master_off(self, claim: Claim) -> str:
-        """Turn bus master off, then detach the arena. Raises DeviceGone when nothing answers."""
+        """Turn bus master off, and detach the arena whatever happens. Raises DeviceError when it stays on."""
         f = claim.function
-        if not f.present:
+        try:
+            if not f.present:
+                return "gone"
+            self._set_command(f, self.command(f).replace(master=False))
+            now = self.command(f)
+        finally:
             self.machine.detach(f.bdf)
-            return "gone"
-        self._set_command(f, self.command(f).replace(master=False))
-        still = self.command(f).master
-        self.machine.detach(f.bdf)
-        if still:
-            raise DeviceGone(f"{f.name}: bus master still reads on")
-        return repr(self.command(f))
+        if now.master and not now.all_ones:
+            raise DeviceError(f"{f.name}: bus master does not go off: {now!r}")
+        return repr(now)
 
     def reset(self, process: Process, name: str) -> str:
         """Reset a claimed function; how it was done, in words. Raises PermissionDenied, DeviceError."""

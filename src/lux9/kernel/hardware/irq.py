@@ -376,7 +376,7 @@ class Interrupts:
         self.programs.off(function)
         for n in gone:
             self._drop(n, self.numbers[n].registrants[0], f"irq {n} was unregistered")
-        self.context.machine.free_messages(function.bdf)
+        self.programs.free(function)
         if function.claim is not None:
             function.claim.messages = []
         return gone
@@ -398,6 +398,12 @@ class Interrupts:
                 self._drop(n, registrant, f"irq {n}: {function.name} was released")
                 gone.append(n)
         return f"masked {' '.join(map(str, gone))}" if gone else "none registered"
+
+    def restore(self, function: Function) -> None:
+        """A reset made a function forget its messages: program them again."""
+        if any(n.shut for n in self.numbers.values() if n.registrants[0].function is function):
+            return
+        self.programs.program(function)
 
     def _has_messages(self, function: Function) -> bool:
         return any(r.function is function for x in self.numbers.values() for r in x.registrants)

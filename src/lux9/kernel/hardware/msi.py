@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from ...arch.pci import (
     CapId,
+    Header,
     Msi32,
     Msi64,
     MsiAddress,
@@ -46,61 +47,77 @@ class Messages:
 
     def __init__(self, context: Context) -> None:
         self.context, self.machine = context, context.machine
+        self.given: dict[Bdf, tuple[str, list[Message]]] = {}
 
     def on(self, f: Function, kind: str, count: int) -> list[int]:
-        """Give a function `count` vectors by `msi` or `msix`; their numbers. Raises NotSupported, BadArgument."""
-        return self._msix(f, count) if kind == "msix" else self._msi(f, count)
-
-    def _vectors(self, bdf: Bdf, count: int) -> list[Message]:
-        given = self.machine.messages(bdf, count)
+        """Give a function `count` vectors by `msi` or `msix`: their numbers. Raises NotSupported, BadArgument."""
+        most = self._msix_most(f) if kind == "msix" else self._msi_most(f)
+        if not 1 <= count <= most or (kind == "msi" and count & (count - 1)):
+            words = f"1 to {most} vectors" if kind == "msix" else f"a power of two up to {most}"
+            raise BadArgument(f"{f.name}: {kind} takes {words}, not {count}")
+        given = self.machine.messages(f.bdf, count)
         assert len(given) == count, f"{count} vectors asked for, {len(given)} given"
-        return given
-
-    def _msi(self, f: Function, count: int) -> list[int]:
-        block = self._msi_block(f)
-        control = block.control.read()
-        most = 1 << control.wanted
-        if count not in (1, 2, 4, 8, 16, 32) or count > most:
-            raise BadArgument(f"{f.name}: msi takes a power of two up to {most}, not {count}")
-        given = self._vectors(f.bdf, count)
-        address = given[0].address
-        block.address.write(MsiAddress.of(address & 0xFFFF_FFFF))
-        if isinstance(block, Msi64):
-            block.upper.write(U32.of(address >> 32))
-        block.data.write(U16.of(given[0].data))
-        if control.maskable:
-            block.mask.write(U32.of(0))
-        block.control.update(given=count.bit_length() - 1, enable=True)
+        self.given[f.bdf] = kind, given
+        self.program(f)
         return [m.number for m in given]
 
-    def _msi_block(self, f: Function) -> Msi32 | Msi64:
+    def program(self, f: Function) -> None:
+        """Write what a function was given into it, again after a reset."""
+        kind, given = self.given.get(f.bdf, ("", []))
+        if kind == "msi":
+            self._program_msi(f, given)
+        elif kind == "msix":
+            self._program_msix(f, given)
+
+    def free(self, f: Function) -> None:
+        """Turn messages off, and give the vectors back."""
+        self.off(f)
+        if self.given.pop(f.bdf, None) is not None:
+            self.machine.free_messages(f.bdf)
+
+    def _msi(self, f: Function) -> Msi32 | Msi64:
         found = f.find(CapId.MSI)
         block = capability_block(f.window, found) if found else None
         if not isinstance(block, (Msi32, Msi64)):
             raise NotSupported(f"{f.name} has no MSI capability; register its line, or use `msix`")
         return block
 
-    def _msix(self, f: Function, count: int) -> list[int]:
-        block = self._msix_block(f)
-        most = block.control.read().last + 1
-        if not 1 <= count <= most:
-            raise BadArgument(f"{f.name}: msix takes 1 to {most} vectors, not {count}")
-        table = self._table(f, block)
-        given = self._vectors(f.bdf, count)
+    def _msi_most(self, f: Function) -> int:
+        return 1 << self._msi(f).control.read().wanted
+
+    def _program_msi(self, f: Function, given: list[Message]) -> None:
+        """PCI 3.0 §6.8.1.3: one address; the function puts the vector into the low bits of the data."""
+        block, first = self._msi(f), given[0]
+        block.address.write(MsiAddress.of(first.address & 0xFFFF_FFFF))
+        if isinstance(block, Msi64):
+            block.upper.write(U32.of(first.address >> 32))
+        block.data.write(U16.of(first.data))
+        if block.control.read().maskable:
+            block.mask.write(U32.of(0))
+        block.control.update(given=len(given).bit_length() - 1, enable=True)
+
+    def _msix(self, f: Function) -> Msix:
+        found = f.find(CapId.MSI_X)
+        if found is None:
+            raise NotSupported(f"{f.name} has no MSI-X capability; use `msi`, or register its line")
+        return Msix(f.window, found.offset)
+
+    def _msix_most(self, f: Function) -> int:
+        block = self._msix(f)
+        self._table(f, block)  # it must have a place
+        return block.control.read().last + 1
+
+    def _program_msix(self, f: Function, given: list[Message]) -> None:
+        """PCI 3.0 §6.8.2: the function masked meanwhile; entries that were not asked for stay masked."""
+        block = self._msix(f)
+        Header(f.window).command.update(mem=True)  # the table answers, whatever its driver chose
         block.control.update(enable=True, mask=True)
-        for entry, message in zip(table.entry, given, strict=False):
+        for entry, message in zip(self._table(f, block).entry, given, strict=False):
             entry.address.write(MsiAddress.of(message.address & 0xFFFF_FFFF))
             entry.upper.write(U32.of(message.address >> 32))
             entry.data.write(U32.of(message.data))
             entry.control.write(MsixVector(mask=False))
         block.control.update(mask=False)
-        return [m.number for m in given]
-
-    def _msix_block(self, f: Function) -> Msix:
-        found = f.find(CapId.MSI_X)
-        if found is None:
-            raise NotSupported(f"{f.name} has no MSI-X capability; use `msi`, or register its line")
-        return Msix(f.window, found.offset)
 
     def _table(self, f: Function, block: Msix) -> MsixTable:
         place = block.table.read()

@@ -54,6 +54,7 @@ class Quiescer:
     def __init__(self, context: Context, bus: Bus, irq: Interrupts, dma: Dma) -> None:
         self.context, self.bus, self.irq, self.dma = context, bus, irq, dma
         self.last: Quiesced | None = None
+        bus.end = self.release
 
     def release(self, claim: Claim) -> list[Step]:
         """End one claim. The function is reset if it was ever bus master: it may know addresses."""
@@ -111,9 +112,9 @@ class Quiescer:
             do("free", "dma", lambda: self.dma.release(process))
 
     def _loose(self, name: str, steps: list[Step]) -> bool:
-        """A function is held when one of the two that stop it has worked."""
+        """Whether a function may still write: neither of the two steps that stop it worked, nor does an IOMMU."""
         stops = [s for s in steps if s.target == name and s.action in {"master off", "reset"}]
-        return all(s.failed for s in stops)
+        return all(s.failed for s in stops) and not self.bus.machine.protects
 
 
 Do = Callable[[str, str, Callable[[], object]], None]
