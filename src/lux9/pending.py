@@ -6,13 +6,15 @@ settled it: no task, no turn of the loop. `cancel` is the other way: whoever ask
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Generator
-from typing import Any, Generic, TypeAlias, TypeVar
+from collections.abc import Callable, Coroutine, Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from typing_extensions import TypeIs
 
 from .errors import Interrupted
+
+if TYPE_CHECKING:
+    import asyncio  # at run time only where a loop runs: a plain command starts without it
 
 T = TypeVar("T")
 U = TypeVar("U")
@@ -145,6 +147,8 @@ class Pending(Generic[T]):
     def __await__(self) -> Generator[Any, None, T]:
         if self.cancelled:
             raise Interrupted("the answer was given up before it was awaited")
+        import asyncio
+
         future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def done(_: Pending[T]) -> None:
@@ -173,12 +177,14 @@ def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:
     return value.map(fn) if waits(value) else fn(value)
 
 
-def run(coroutine: Any) -> Pending[Any]:
+def run(coroutine: Coroutine[Any, Any, T]) -> Pending[T]:
     """A coroutine as a pending: its task is cancelled when nobody wants the answer."""
-    task: asyncio.Task[Any] = asyncio.ensure_future(coroutine)
-    out: Pending[Any] = Pending(lambda: void(task.cancel()))
+    import asyncio
 
-    def done(t: asyncio.Task[Any]) -> None:
+    task = asyncio.ensure_future(coroutine)
+    out: Pending[T] = Pending(lambda: void(task.cancel()))
+
+    def done(t: asyncio.Task[T]) -> None:
         if t.cancelled():
             out.fail(Interrupted("its task was cancelled"))
         elif (error := t.exception()) is not None:

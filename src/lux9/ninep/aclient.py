@@ -22,8 +22,9 @@ from ..wire.messages import OREAD, OWRITE, Stat
 from ..wire.node import Bytes
 from .ahead import Ahead
 from .caller import Caller
+from .loopwire import connect
 from .paths import Opened, Paths
-from .wires import connect, dial
+from .wires import dial
 
 
 class AsyncClient:

@@ -11,10 +11,9 @@ answers to `submit` come from the loop.
 
 from __future__ import annotations
 
-import asyncio
 import socket
 from collections.abc import Callable, Iterator
-from typing import Self, TypeVar
+from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..errors import Disconnected, Lux9Error
 from ..pending import Pending
@@ -24,6 +23,9 @@ from .ahead import Ahead
 from .caller import Caller
 from .paths import Opened, Paths
 from .wires import SocketWire, dial
+
+if TYPE_CHECKING:
+    import asyncio
 
 T = TypeVar("T")
 

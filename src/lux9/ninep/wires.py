@@ -1,14 +1,15 @@
-"""What carries a client's bytes: a blocking socket, asyncio, or a call within one process."""
+"""What carries a client's bytes: a blocking socket, or a call within one process.
+
+`loopwire.py` has the one for asyncio, so that a plain command need not import that.
+"""
 
 from __future__ import annotations
 
-import asyncio
 import select
 import socket
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
 
 from ..errors import Disconnected, ProtocolError, UserError
 from ..wire.node import Bytes
@@ -71,59 +72,6 @@ class SocketWire:
     def close(self) -> None:
         """Hang up."""
         self.sock.close()
-
-
-class LoopWire(asyncio.BufferedProtocol):
-    """A transport of the event loop; nobody waits, everybody is told."""
-
-    def __init__(self, caller: Caller, lost: Callable[[], None] | None = None) -> None:
-        self.caller, self.inbox, self.on_lost = caller, Inbox(caller.receive), lost
-        self.transport: asyncio.Transport
-        caller.wire = self
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """From here requests go out at the end of each turn of the loop."""
-        self.transport = cast("asyncio.Transport", transport)
-        self.caller.soon = asyncio.get_running_loop().call_soon
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Room behind what is there."""
-        return self.inbox.room()
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """Settle what was answered; a server that talks nonsense is hung up on."""
-        try:
-            self.inbox.took(nbytes)
-        except ProtocolError as error:
-            self.caller.lost(error)
-            self.transport.abort()
-
-    def eof_received(self) -> bool:
-        """Half-closed is closed."""
-        return False
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """Everything that waits fails."""
-        self.caller.lost()
-        if self.on_lost is not None:
-            self.on_lost()
-
-    def send(self, parts: list[Bytes]) -> None:
-        """Hand them to the loop."""
-        if not self.transport.is_closing():
-            self.transport.write(parts[0] if len(parts) == 1 else b"".join(parts))
-
-    def wait(self) -> None:
-        """Not on a loop."""
-        raise AssertionError("a request on the loop is awaited, not waited for")
-
-    def pause(self, seconds: float) -> None:
-        """Not on a loop, either."""
-        raise AssertionError("whoever polls on the loop sleeps with asyncio")
-
-    def close(self) -> None:
-        """Hang up."""
-        self.transport.abort()
 
 
 class DirectWire:
@@ -193,13 +141,3 @@ def dial(addr: str) -> socket.socket:
         )
         raise UserError(f"no lux9 at {where}: {error.strerror}; {remedy}") from None
     return sock
-
-
-async def connect(
-    caller: Caller, sock: socket.socket, lost: Callable[[], None] | None = None
-) -> LoopWire:
-    """Put a caller on the loop, behind a connected socket."""
-    sock.setblocking(False)
-    loop: Any = asyncio.get_running_loop()
-    _, wire = await loop.create_connection(lambda: LoopWire(caller, lost), sock=sock)
-    return cast("LoopWire", wire)
