@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -66,7 +66,7 @@ class Maker:
         quirks: Quirks | None = None,
         prepare: Callable[[Ahci], None] = lambda _: None,
         faults: dict[Fault, float] | None = None,
-    ) -> AsyncIterator[Setup]:
+    ) -> AsyncGenerator[Setup, None]:
         images = {n: self.image(n, sectors) for n in range(disks)}
         model = Ahci(images, quirks=quirks)
         prepare(model)

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -83,7 +83,7 @@ class MemoryDisk:
 
 
 def now(value: Maybe[Any]) -> Any:
-    return value.result() if isinstance(value, Pending) else value
+    return cast("Pending[Any]", value).result() if isinstance(value, Pending) else value
 
 
 def extent(disk: MemoryDisk, start: int = 0, end: int = SECTORS) -> Extent:

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from typing import Any, cast
+
 import pytest
 
 from lux9.drivers.rawcommand import RawCommand
 from lux9.errors import BadArgument
-from lux9.pending import Pending
+from lux9.pending import Maybe, Pending
 
 
 class Device:
@@ -18,8 +20,8 @@ class Device:
         return out
 
 
-def done(value: object) -> object:
-    return value.result() if isinstance(value, Pending) else value
+def done(value: Maybe[Any]) -> object:
+    return cast("Pending[Any]", value).result() if isinstance(value, Pending) else value
 
 
 def test_a_command_that_reads() -> None:

@@ -38,8 +38,8 @@ class Place(Protocol):
 class FileBar:
     """A BAR through its file."""
 
-    def __init__(self, file: File, size: int, pause: Callable[[float], None]) -> None:
-        self.file, self.size, self.pause = file, size, pause
+    def __init__(self, file: File, size: int) -> None:
+        self.file, self.size = file, size
 
     def read(self, offset: int, width: int) -> int:
         """One access; the posted writes go before it."""
@@ -56,6 +56,10 @@ class FileBar:
     def post(self) -> None:
         """Send what is queued."""
         self.file.caller.flush()
+
+    def pause(self, seconds: float) -> None:
+        """As the connection does: another process's machine goes on by itself, ours has to be let."""
+        self.file.client.pause(seconds)
 
 
 class FileConfig:
@@ -106,13 +110,9 @@ class FileIrq:
         handler: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
-        self.client, self.number, self.kind, self.handler, self.failed = (
-            client,
-            number,
-            kind,
-            handler,
-            failed,
-        )
+        self.client, self.number = client, number
+        self.kind: Kind = kind
+        self.handler, self.failed = handler, failed
         self.file = client.open(f"/dev/irq/{number}", OREAD)
         self.waiting: Pending[Bytes] | None = None
         self._wait()
@@ -136,11 +136,14 @@ class FileIrq:
             self._wait()
 
     def close(self) -> None:
-        """No more of them; the registration goes with the file's process, or now."""
+        """No more of them."""
+        if self.file.fid < 0:
+            return
         if self.waiting is not None:
             self.waiting.cancel()
             self.waiting = None
         self.file.close()
+        self.client.write("/dev/irq/ctl", f"unregister {self.number}".encode())
 
 
 class FileFunction:
@@ -157,7 +160,7 @@ class FileFunction:
             ctl = undo.enter_context(self.client.open(f"{self.path}/ctl", ORDWR))
             self.control = ctl
             self._say("claim")
-            undo.callback(self._quietly, "release")
+            undo.callback(_quietly, lambda: self._say("release"))
             self._say("enable")
             self._ctl = self.client.read(f"{self.path}/ctl").decode()
             config = undo.enter_context(self.client.open(f"{self.path}/config", ORDWR))
@@ -171,20 +174,13 @@ class FileFunction:
     def _say(self, command: str) -> None:
         self.control.pwrite(0, command.encode())
 
-    def _quietly(self, command: str) -> None:
-        """At the end, when the kernel may be gone."""
-        try:
-            self._say(command)
-        except Lux9Error:
-            return
-
     def bar(self, n: int) -> Bar:
         """Base address register `n`."""
         sizes = {int(i): int(size) for i, _, size in _BAR.findall(self._ctl)}
         if not sizes.get(n):
             raise NotFound(f"{self.bdf} has no BAR{n}; it has {sorted(sizes) or 'none'}")
         file = self.undo.enter_context(self.client.open(f"{self.path}/bar{n}", ORDWR))
-        return FileBar(file, sizes[n], self.pause)
+        return FileBar(file, sizes[n])
 
     def dma(self, size: int, align: int = 4096) -> Dma:
         """A buffer of /dev/dma/alloc."""
@@ -196,7 +192,7 @@ class FileFunction:
         """Messages if they are preferred and the function has them, or the pin."""
         kind, number = self._message(prefer) or ("intx", self._line())
         irq = FileIrq(self.client, number, kind, handler, self.failed)
-        self.undo.callback(irq.close)
+        self.undo.callback(_quietly, irq.close)
         return irq
 
     def _message(self, prefer: Kind) -> tuple[Kind, int] | None:
@@ -222,5 +218,13 @@ class FileFunction:
         self._say(f"master {'on' if on else 'off'}")
 
     def pause(self, seconds: float) -> None:
-        """As the connection does: another process's machine goes on by itself, ours has to be let."""
+        """As a BAR's."""
         self.client.pause(seconds)
+
+
+def _quietly(step: Callable[[], None]) -> None:
+    """A step of the end, when the kernel may be gone."""
+    try:
+        step()
+    except Lux9Error:
+        return

@@ -39,12 +39,13 @@ class Pool:
                 return at
         return None
 
-    def when_free(self, size: int, ready: Callable[[int], None]) -> None:
-        """Call `ready` with the offset as soon as there is room: at once, or from a `give`."""
-        if (at := self.take(size)) is not None:
-            ready(at)
-        else:
+    def when_free(self, size: int, ready: Callable[[int], None]) -> bool:
+        """Call `ready` with the offset as soon as there is room; whether that was at once, or from a `give`."""
+        if (at := self.take(size)) is None:
             self._waiting.append((-(-size // PAGE) * PAGE, ready))
+            return False
+        ready(at)
+        return True
 
     def give(self, at: int, size: int) -> None:
         """Take `size` bytes at `at` back, and serve those who wait."""

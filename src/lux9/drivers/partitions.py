@@ -75,8 +75,8 @@ class Table:
     """What a disk's table says: the scheme (`gpt`, `mbr` or none), what was kept, what was wrong."""
 
     scheme: str = ""
-    partitions: list[Partition] = field(default_factory=list)
-    problems: list[str] = field(default_factory=list)
+    partitions: list[Partition] = field(default_factory=list[Partition])
+    problems: list[str] = field(default_factory=list[str])
 
 
 async def scan(read: Read, sectors: int, sector_size: int = 512) -> Table:

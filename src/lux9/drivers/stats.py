@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 BUCKETS = 24  # powers of two of a microsecond: the last is 8 s and more
+COUNTERS = ("errors", "recoveries", "timeouts", "resets", "interrupts", "polled", "deepest")
 
 
 class Latency:
@@ -46,9 +47,7 @@ class Stats:
 
     def __init__(self) -> None:
         self.read, self.write, self.flush = Latency(), Latency(), Latency()
-        self.counters = dict.fromkeys(
-            ("errors", "recoveries", "timeouts", "resets", "interrupts", "polled", "deepest"), 0
-        )
+        self.counters: dict[str, int] = dict.fromkeys(COUNTERS, 0)
 
     def bump(self, name: str, by: int = 1) -> None:
         """Count something."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from dissect.volume.disk import partition as _partition  # type: ignore[import-untyped]  # it has no types
@@ -14,4 +14,5 @@ c_mbr: Any = _mbr.c_mbr  # mbr_s
 
 def kind_of(kind: int | UUID) -> str:
     """The name of a partition type, with its number."""
-    return cast("str", _partition.translate_partition_type(kind))
+    name: str = _partition.translate_partition_type(kind)
+    return name

@@ -4,11 +4,13 @@ import asyncio
 
 import pytest
 
-from lux9.arch.ahci import CAP, HBA
+from lux9.arch.ahci import CAP, GHC, HBA
+from lux9.drivers.ahci import controller
 from lux9.drivers.ahci.state import State
 from lux9.errors import BadArgument, DeviceError, DeviceTimeout
 from lux9.models.ahci import Ahci, Quirks
 from lux9.models.pci import Fault
+from lux9.pending import Pending
 from tests.drivers.conftest import Maker, run
 
 
@@ -97,7 +99,7 @@ def test_writes_that_wait_for_room_keep_their_data(make: Maker) -> None:
     async def work() -> None:
         async with make.start() as s:
             disk, buffer = s.disk(), bytearray(1 << 20)
-            writes = []
+            writes: list[Pending[int]] = []
             for i in range(8):
                 buffer[:] = bytes([i]) * len(buffer)
                 writes.append(disk.write(i * 8 % 16, memoryview(buffer)))
@@ -207,12 +209,11 @@ def test_a_slow_disk_is_waited_for(make: Maker) -> None:
 def test_a_register_that_never_changes_is_told(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from lux9.drivers.ahci import controller
+    def never(model: Ahci) -> GHC:
+        return model.regs.ghc.value.replace(hr=True)
 
     monkeypatch.setattr(controller, "RESET_LIMIT", 0.05)
-    monkeypatch.setattr(
-        "lux9.models.ahci.hba.Ahci.begin_reset", lambda self: self.regs.ghc.value.replace(hr=True)
-    )
+    monkeypatch.setattr(Ahci, "begin_reset", never)
 
     async def work() -> None:
         with pytest.raises(DeviceTimeout, match=r"hba.ghc is still GHC\(.*hr.* after 0.05 s"):

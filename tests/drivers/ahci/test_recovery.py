@@ -1,10 +1,11 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 
 import pytest
 
-from lux9.arch.ata import Command, h2d
+from lux9.arch.ata import Command, Identify, h2d
 from lux9.drivers.ahci import bringup, commands
 from lux9.drivers.ahci.commands import AtaError
 from lux9.drivers.ahci.state import State
@@ -12,6 +13,11 @@ from lux9.errors import DeviceTimeout, MediaChanged
 from lux9.models.ahci import Quirks
 from lux9.models.pci import Fault
 from tests.drivers.conftest import Maker, Setup, run
+
+
+def use(moves: commands.Moves) -> Callable[[Identify, bool], commands.Moves]:
+    """Whatever the disk can do, do that."""
+    return lambda found, queues: moves
 
 
 async def good(s: Setup, make: Maker, lba: int = 7) -> None:
@@ -80,7 +86,7 @@ def test_a_write_to_a_bad_sector_fails(make: Maker) -> None:
 def test_without_ncq_the_slot_is_told_by_the_hba(
     make: Maker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(commands, "moves_of", lambda found, queues: commands.DMA_EXT)
+    monkeypatch.setattr(commands, "moves_of", use(commands.DMA_EXT))
 
     async def work() -> None:
         async with make.start() as s:
@@ -100,7 +106,7 @@ def test_without_ncq_the_slot_is_told_by_the_hba(
 
 
 def test_28_bit_commands_do_for_an_old_disk(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(commands, "moves_of", lambda found, queues: commands.DMA)
+    monkeypatch.setattr(commands, "moves_of", use(commands.DMA))
 
     async def work() -> None:
         async with make.start() as s:

@@ -39,7 +39,8 @@ class Controller:
         letter: str = "E",
         prefer: Kind = "intx",
     ) -> None:
-        self.function, self.letter, self.prefer = function, letter, prefer
+        self.function, self.letter = function, letter
+        self.prefer: Kind = prefer
         self._attached, self._detached = attached, detached
         self.bar = function.bar(ABAR)
         self.regs = HBA(self.bar, name="hba")
@@ -133,7 +134,7 @@ class Controller:
 
     def _interrupts_off(self) -> None:
         self._quietly(lambda: self.regs.ghc.update(ie=False))
-        self.irq.close()
+        self._quietly(self.irq.close)
 
     async def _stop_ports(self) -> None:
         """Every port lets go of its memory, or bus mastering ends before the memory does."""

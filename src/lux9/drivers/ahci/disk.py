@@ -92,9 +92,8 @@ class AtaDisk:
         self._usable(lba, count)
         transfer = Write(self, lba, count)
         transfer.data = data
-        self.pool.when_free(transfer.size, transfer.start)
-        if transfer.data is not None:  # it waits for room, and the caller's buffer does not
-            transfer.data = bytes(data)
+        if not self.pool.when_free(transfer.size, transfer.start):
+            transfer.data = bytes(data)  # it waits for room, and the caller's buffer does not
         return transfer.out
 
     def release(self, at: int, size: int) -> None:
@@ -164,8 +163,7 @@ class AtaDisk:
                 f"{self.name}: queued command {block[2]:#x} has no place in raw; use data"
             )
         raw = RawTransfer(self, bytes(block), data)
-        self.pool.when_free(max(raw.size, 1), raw.start)
-        if raw.data is not None:
+        if not self.pool.when_free(max(raw.size, 1), raw.start) and raw.data is not None:
             raw.data = bytes(raw.data)
         return raw.out
 
