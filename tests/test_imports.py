@@ -28,7 +28,10 @@ ALLOWED: dict[str, set[str]] = {
     "models": GROUND | {"arch", "machine.abstract"},
     # Over any machine: what there is, what firmware does, how a function is reset
     "machine.functions": GROUND | {"arch", "machine.abstract"},
-    "machine.firmware": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.buses": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.routes": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.firmware": GROUND
+    | {"arch", "machine.abstract", "machine.functions", "machine.buses", "machine.routes"},
     "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions"},
     "machine.sim": GROUND | BOARD | {"models"},
     "machine.qemu": GROUND | BOARD,

@@ -63,7 +63,7 @@ def test_a_lost_interrupt_is_lost_and_the_next_is_not() -> None:
     it.card.set_irq(False)
     assert it.lines == []
     it.card.set_irq(True)
-    assert it.lines == [(22, True), (11, True)]
+    assert it.lines == [(11, True), (22, True)]
 
 
 def test_pulled_out_in_the_middle_of_an_access() -> None:

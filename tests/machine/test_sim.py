@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from lux9.arch import ich9, pci as arch
+from lux9.arch import ich9, pci as arch, q35
 from lux9.errors import DeviceGone, LimitReached, NoMemory
 from lux9.machine import firmware
 from lux9.machine.abstract import Machine
@@ -86,6 +86,19 @@ def test_the_ports_of_configuration_reach_the_first_256_bytes(board: Board) -> N
     assert board.card.command == 2
     sim.io_write(ich9.CONFIG_ADDRESS, 4, 0)
     assert sim.io_read(ich9.CONFIG_DATA, 4) == ONES, "not enabled"
+
+
+def test_pciexbar_puts_configuration_space_into_memory() -> None:
+    sim = Sim([(0, HostBridge()), (0x18, Card({}, [Express(0x40)], EXPRESS))])
+    ecam = q35.PciexLow(addr=0xB000_0000 >> 26, enable=True)
+    sim.config_write(0, q35.HostBridge.pciex_low.offset, 4, ecam.raw)
+    assert sim.mem_read(0xB000_0000 + (0x18 << 12), 4) == 0x5678_1234
+    assert sim.mem_read(0xB000_0000 + (0x18 << 12) + 0x100, 4) == 0
+    assert sim.mem_read(0xB000_0000 + (0x20 << 12), 2) == 0xFFFF
+    sim.mem_write(0xB000_0000 + (0x18 << 12) + 4, 2, 6)
+    assert sim.config_read(0x18, 4, 2) == 6
+    sim.config_write(0, q35.HostBridge.pciex_low.offset, 4, 0)
+    assert sim.mem_read(0xB000_0000 + (0x18 << 12), 4) == ONES
 
 
 # Memory and ports
@@ -231,10 +244,10 @@ def test_memory_runs_out_in_words() -> None:
 def test_a_pin_comes_out_at_its_pirq_and_its_isa_line(board: Board) -> None:
     # 00:02.0 INTA is PIRQG (QEMU's wiring), line 22; firmware routes G to 11
     board.card.set_irq(True)
-    assert board.lines == [(22, True), (11, True)]
+    assert board.lines == [(11, True), (22, True)]
     assert board.sim.config_read(board.card.bdf, arch.Header0.line.offset, 1) == 11
     board.card.set_irq(False)
-    assert board.lines[2:] == [(22, False), (11, False)]
+    assert board.lines[2:] == [(11, False), (22, False)]
 
 
 def test_device_31_is_wired_as_its_register_says() -> None:
@@ -242,7 +255,7 @@ def test_device_31_is_wired_as_its_register_says() -> None:
     sata = Card()
     board.sim.plug(sata, 0xFA)
     sata.set_irq(True)
-    assert board.lines == [(16, True), (11, True)]
+    assert board.lines == [(11, True), (16, True)]
 
 
 def test_a_masked_line_comes_again_when_unmasked_while_it_is_up(board: Board) -> None:
@@ -273,6 +286,19 @@ def test_a_route_that_is_switched_off_takes_the_isa_line_only(board: Board) -> N
     assert board.lines == [(11, False)]
     board.sim.config_write(0xF8, 0x6A, 1, 5)
     assert board.lines[1:] == [(5, True)]
+
+
+def test_pins_are_wired_anew_through_the_chipsets_registers() -> None:
+    board = Board()
+    sata = Card()
+    board.sim.plug(sata, 0xFA)
+    rcba = ich9.Rcba(addr=0xFED1_C000 >> 14, enable=True)
+    board.sim.config_write(ich9.LPC_BDF, ich9.Lpc.rcba.offset, 4, rcba.raw)
+    at = 0xFED1_C000 + q35.RootComplex.d31ir.offset
+    assert board.sim.mem_read(at, 2) == 0x3210
+    sata.set_irq(True)
+    board.sim.mem_write(at, 2, 0x3215)
+    assert board.lines == [(11, True), (16, True), (10, True), (11, False), (16, False), (21, True)]
 
 
 def test_firmware_makes_the_routed_lines_level(board: Board) -> None:
@@ -385,7 +411,7 @@ def test_a_bridge_without_bus_master_stops_the_dma_behind_it() -> None:
 def test_a_bridge_turns_the_pins() -> None:
     board, _, card = behind_a_bridge()
     card.set_irq(True)  # 01:01.0 INTA is the bridge's INTB; 00:05.0 INTB is PIRQG
-    assert board.lines == [(22, True), (11, True)]
+    assert board.lines == [(11, True), (22, True)]
 
 
 def test_a_secondary_bus_reset_resets_all_behind() -> None:
@@ -420,7 +446,7 @@ def test_what_is_pulled_out_reads_all_ones(board: Board) -> None:
     assert sim.mem_read(board.bar, 4) == ONES
     assert sim.config_read(PLACE, 0, 4) == ONES
     sim.mem_write(board.bar, 4, 1)
-    assert board.lines[-2:] == [(22, False), (11, False)]
+    assert board.lines[-2:] == [(11, False), (22, False)]
     sim.pump()
     assert done == []
     with pytest.raises(DeviceGone):
@@ -455,7 +481,7 @@ def test_reset_keeps_what_firmware_set_up(capabilities: list[Capability], how: s
     assert board.card.resets == 1
     assert board.card.bar_address(0) == board.bar
     assert board.card.command == 2
-    assert board.lines[-1] == (11, False)
+    assert board.lines[-2:] == [(11, False), (22, False)]
     assert board.sim.mem_read(board.bar, 4) == 0
 
 

@@ -13,10 +13,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Literal
 
-from ..arch import ich9, pci as arch
-from ..regs import U8, U32
+from ..arch import pci as arch
+from ..regs import U32
 from .abstract import Bdf, Machine
-from .functions import BarInfo, Config, FunctionInfo, present, scan
+from .buses import number_buses
+from .functions import BarInfo, Config, FunctionInfo, scan
+from .routes import route
 
 Pool = Literal["io", "mem", "prefetch"]
 POOLS: tuple[Pool, ...] = ("io", "mem", "prefetch")
@@ -102,57 +104,6 @@ def assign(
         if info.is_bridge:
             arch.Header1(Config(machine, info.bdf)).command.update(io=True, mem=True, master=True)
     return scan(machine, (*known, *found))
-
-
-# Bus numbers
-
-
-def number_buses(machine: Machine) -> None:
-    """Give each bridge the buses behind it, depth first: PCI-to-PCI Bridge 1.2 §3.2.5.3; numbers given stay."""
-    used = {0, *_given(machine, 0, 255)}
-    _number(machine, 0, [], used)
-
-
-def _bridges(machine: Machine, bus: int) -> Iterator[tuple[Bdf, arch.Header1]]:
-    for bdf in present(machine, bus):
-        header = arch.Header1(Config(machine, bdf), 0, arch.bdf_text(bdf))
-        if header.header_type.read().layout == arch.Layout.BRIDGE:
-            yield bdf, header
-
-
-def _given(machine: Machine, bus: int, last: int) -> set[int]:
-    """The numbers that the bridges of a bus have, those behind them included; what cannot be is taken away."""
-    numbers: set[int] = set()
-    for _, header in _bridges(machine, bus):
-        first, end = header.secondary.read().raw, header.subordinate.read().raw
-        mine = set(range(first, end + 1))
-        if bus < first <= end <= last and not mine & numbers:
-            numbers |= mine
-            _given(machine, first, end)
-        elif first or end:
-            _unnumber(header)
-    return numbers
-
-
-def _unnumber(header: arch.Header1) -> None:
-    """Nothing is behind it that configuration cycles reach."""
-    for number in (header.primary, header.secondary, header.subordinate):
-        number.write(U8.of(0))
-
-
-def _number(machine: Machine, bus: int, above: list[arch.Header1], used: set[int]) -> None:
-    for _, header in list(_bridges(machine, bus)):
-        header.primary.write(U8.of(bus))
-        if not header.secondary.read().raw:
-            number = max(used) + 1
-            # The bridges above must reach the new number, and reach nothing of their neighbours' by it
-            if number > 255 or any(h.subordinate.read().raw < number - 1 for h in above):
-                continue
-            used.add(number)
-            for each in (*above, header):
-                each.subordinate.write(U8.of(number))
-            header.secondary.write(U8.of(number))
-        _number(machine, header.secondary.read().raw, [*above, header], used)
 
 
 # Addresses
@@ -303,35 +254,3 @@ def _write_windows(machine: Machine, node: Node) -> None:
     bridge.prefetch_limit.write(arch.PrefetchWindow(addr=last >> 20 & 0xFFF))
     bridge.prefetch_base32.write(U32.of(first >> 32))
     bridge.prefetch_limit32.write(U32.of(last >> 32))
-
-
-# Interrupts
-
-ROUTES = (11, 10, 11, 10, 11, 10, 11, 10)  # ISA lines of PIRQA to PIRQH
-
-
-def route(machine: Machine, found: Sequence[FunctionInfo]) -> None:
-    """Program the router, make its lines level triggered, and tell each function its line.
-
-    Nothing happens where the router is not an ICH9's.
-    """
-    if not any(f.bdf == ich9.LPC_BDF and (f.vendor, f.device) == ich9.LPC for f in found):
-        return
-    lpc = ich9.Lpc(Config(machine, ich9.LPC_BDF))
-    for pirq, line in zip([*lpc.a_to_d, *lpc.e_to_h], ROUTES, strict=True):
-        pirq.route.write(ich9.PirqRoute(line=line))
-    level = sum(1 << line for line in set(ROUTES))
-    machine.io_write(ich9.ELCR1, 1, level & 0xFF)
-    machine.io_write(ich9.ELCR2, 1, level >> 8)
-    behind = {f.secondary: f for f in found if f.is_bridge and f.secondary}
-    for info in found:
-        if info.pin:
-            line = ROUTES[_pirq(info, behind)]
-            arch.Header0(Config(machine, info.bdf)).line.write(U8.of(line))
-
-
-def _pirq(info: FunctionInfo, behind: dict[int, FunctionInfo]) -> int:
-    pin, bdf = info.pin, info.bdf
-    while above := behind.get(bdf >> 8):
-        pin, bdf = ich9.swizzle(bdf >> 3 & 31, pin), above.bdf
-    return ich9.pirq(bdf >> 3 & 31, pin)

@@ -39,6 +39,14 @@ class Lines:
         elif asserted:
             self._risen |= bit
 
+    def settle(self, levels: int) -> None:
+        """All the lines as they are from now on, a bit each."""
+        changed = levels ^ self._level
+        while changed:
+            line = (changed & -changed).bit_length() - 1
+            changed &= changed - 1
+            self.drive(line, bool(levels >> line & 1))
+
     def mask(self, line: int) -> None:
         """Nothing of the line reaches the sink."""
         self._masked |= 1 << line

@@ -11,44 +11,46 @@ from ...models.pci import PciFunction
 from ...models.q35 import Lpc
 from .lines import Lines
 
-PIRQS = 8
 FIRST = 16  # the line of PIRQA
 
 
 class Router:
-    """Levels of the PIRQs, and the lines that follow from them."""
+    """Who asserts, and the lines that follow from it."""
 
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
         self.lpc: Lpc | None = None
-        self._up: dict[PciFunction, int] = {}  # who asserts, and which PIRQ
+        self._up: set[PciFunction] = set()
 
-    def attach(self, lpc: Lpc) -> None:
-        """Route by this bridge's registers."""
+    def attach(self, lpc: Lpc | None) -> None:
+        """Route by this bridge's registers; by nothing but the wiring at reset without one."""
         self.lpc = lpc
-        lpc.rerouted = self.settle
+        if lpc is not None:
+            lpc.rerouted = self.settle
+        self.settle()
 
     def drive(self, fn: PciFunction, asserted: bool) -> None:
         """A function's pin, as it is from now on."""
         if asserted:
-            self._up[fn] = pirq_of(fn)
-        elif self._up.pop(fn, None) is None:
-            return
+            self._up.add(fn)
+        else:
+            self._up.discard(fn)
         self.settle()
 
     def settle(self) -> None:
         """Bring every line in line with the pins and the routes."""
-        up = set(self._up.values())
-        for pirq in range(PIRQS):
-            self.lines.drive(FIRST + pirq, pirq in up)
-        routed = {self.lpc.route(pirq) for pirq in up} if self.lpc else set[int | None]()
-        for line in range(16):
-            self.lines.drive(line, line in routed)
+        levels = 0
+        for fn in self._up:
+            pirq = self._pirq(fn)
+            levels |= 1 << FIRST + pirq
+            if self.lpc is not None and (line := self.lpc.route(pirq)) is not None:
+                levels |= 1 << line
+        self.lines.settle(levels)
 
-
-def pirq_of(fn: PciFunction) -> int:
-    """The PIRQ (0 to 7) of a function's pin."""
-    pin = int(fn.identity.pin) or 1
-    while fn.bus is not None and fn.bus.parent is not None:
-        pin, fn = ich9.swizzle(fn.devfn >> 3, pin), fn.bus.parent
-    return ich9.pirq(fn.devfn >> 3, pin)
+    def _pirq(self, fn: PciFunction) -> int:
+        """The PIRQ (0 to 7) of a function's pin."""
+        pin = int(fn.identity.pin) or 1
+        while fn.bus is not None and fn.bus.parent is not None:
+            pin, fn = ich9.swizzle(fn.devfn >> 3, pin), fn.bus.parent
+        wiring = self.lpc.pirq if self.lpc is not None else ich9.pirq
+        return wiring(fn.devfn >> 3, pin)

@@ -13,7 +13,7 @@ from functools import partial
 from ...arch.pci import CONFIG_SIZE, bdf_text
 from ...errors import DeviceGone
 from ...models.pci import MASTER, Bus, DmaFault, Fault, PciFunction, Region
-from ...models.q35 import Lpc
+from ...models.q35 import HostBridge, Lpc
 from .. import firmware
 from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
 from ..functions import FunctionInfo
@@ -109,6 +109,8 @@ class Sim:
             each.host = self
         if isinstance(fn, Lpc):
             self.router.attach(fn)
+        elif isinstance(fn, HostBridge):
+            fn.connect(self.config_read, self.config_write)
         self.remap()
         if self._started:
             self.known = firmware.assign(self, self.known)
@@ -119,6 +121,8 @@ class Sim:
         gone = [fn, *(fn.behind.walk() if fn.behind else ())]
         for each in gone:
             self.router.drive(each, False)
+            if each is self.router.lpc:
+                self.router.attach(None)
         self.report(fn, "pulled out")
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
