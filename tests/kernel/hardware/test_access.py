@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from lux9.errors import BadArgument, PermissionDenied
+from lux9.errors import BadArgument, PermissionDenied, Stale
 from lux9.kernel.hardware.access import RUN
 from lux9.kernel.process import ALL, Cap
 from tests.kernel.hardware.board import A, B, Board
@@ -97,6 +97,9 @@ def test_the_msix_table_can_be_read_and_not_written(board: Board) -> None:
     assert file.pwrite(bytes(4), 0xFFC) == 4
     assert file.pwrite(bytes(4), 0x1080) == 4
     assert board.a.space[2][0x1000:0x1010] == bytes(16)
+    board.hw.end(file.claim.owner)
+    with pytest.raises(Stale):
+        file.pwrite(bytes(4), 0x1000)
 
 
 # /dev/mem and /dev/io

@@ -360,6 +360,30 @@ def test_a_driver_that_touches_its_function_is_no_storm(board: Board) -> None:
         touch(board, A, reg.process)
 
 
+def test_a_driver_that_touched_it_once_is_one_all_the_same(board: Board) -> None:
+    reg = stormy(board, 5)
+    touch(board, A, reg.process)
+    assert storm(board, reg, 20) == 6
+
+
+def test_a_slow_row_of_them_is_no_storm(board: Board) -> None:
+    board.hw.irq.storm = Storm(lines=3, seconds=-1.0)
+    _, reg = registered(board)
+    assert storm(board, reg, 20) == 20
+
+
+def test_a_callback_that_fails_does_not_stop_the_line(board: Board) -> None:
+    _, reg = registered(board)
+
+    def fail(_: Pending[str]) -> None:
+        raise RuntimeError("a mistake of ours")
+
+    board.hw.irq.read(LINE, reg).then(fail)
+    with pytest.raises(RuntimeError):
+        board.a.set_irq(True)
+    assert done(board.hw.irq.read(LINE, reg))
+
+
 def test_registering_again_opens_it(board: Board) -> None:
     reg = stormy(board, 5)
     storm(board, reg, 10)
