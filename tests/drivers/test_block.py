@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any, cast
+from typing import Any
 
 import pytest
 from hypothesis import given, settings, strategies as st
@@ -12,7 +12,7 @@ from lux9.drivers.partitions import Partition, Table
 from lux9.drivers.ranges import Ranges
 from lux9.drivers.stats import Stats
 from lux9.errors import BadArgument, ControlError, DeviceError, Exists, MediaChanged, NotFound
-from lux9.pending import Maybe, Pending
+from lux9.pending import Pending
 from lux9.tree import File
 from tests.drivers.test_partitions import disk_of, mbr
 
@@ -82,8 +82,10 @@ class MemoryDisk:
         return self._later(lambda: "smart passed")
 
 
-def now(value: Maybe[Any]) -> Any:
-    return cast("Pending[Any]", value).result() if isinstance(value, Pending) else value
+def now(value: Any) -> Any:
+    """The value of what may be pending."""
+    result: Any = getattr(value, "result", None)
+    return value if result is None else result()
 
 
 def extent(disk: MemoryDisk, start: int = 0, end: int = SECTORS) -> Extent:
