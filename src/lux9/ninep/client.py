@@ -74,7 +74,7 @@ class Client:
             fd = wire.sock.fileno()
 
             def readable() -> None:
-                wire.wait()
+                wire.take()  # or nothing: a synchronous wait in this turn may have had it
                 if self.caller.gone is not None:
                     loop.remove_reader(fd)
 

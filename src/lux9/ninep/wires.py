@@ -41,10 +41,15 @@ class SocketWire:
 
     def wait(self) -> None:
         """Block until something came."""
+        self.take(block=True)
+
+    def take(self, *, block: bool = False) -> None:
+        """Take what is there; `block`: wait for something."""
         try:
-            count = self.sock.recv_into(self.inbox.room())
+            count = self.sock.recv_into(self.inbox.room(), 0, 0 if block else socket.MSG_DONTWAIT)
         except BlockingIOError:
-            self._until(select.POLLIN)
+            if block:
+                self._until(select.POLLIN)
             return
         except OSError as error:
             self._lost(error.strerror or "closed")
