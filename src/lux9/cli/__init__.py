@@ -1,1 +1,128 @@
-"""The commands."""
+"""The command line: a file a command, loaded when it is asked for.
+
+A command's function has its file's name. Whatever the user did wrong is one line, `lux9 cat: …`, with status 1; a
+command line that cannot be understood is status 2, Ctrl-C 130. A reader that goes away (`lux9 cat … | head`) is
+not an error worth a word.
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from importlib import import_module
+from typing import Any
+
+import click
+
+from ..errors import Lux9Error, UserError, text_of
+from .address import VARIABLE, default_address
+
+INTERRUPTED = 130  # as a shell tells of SIGINT
+
+COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
+    "boot": "Serve a machine's hardware as files over 9P.",
+    "cat": "Print files, or registers, of the tree.",
+    "completion": "Print the completion script of a shell.",
+    "demo": "Show the whole chain, from the bus to a file on a disk.",
+    "ls": "List directories of the tree.",
+    "lspci": "List the functions of the machine.",
+    "put": "Write to a file of the tree.",
+    "regs": "Print a function's registers, decoded.",
+    "rm": "Remove files of the tree.",
+    "stat": "Print what is known of files of the tree.",
+    "version": "Print the version.",
+}
+
+EPILOG = """
+\b
+Examples:
+  lux9 demo                                     from nothing to a file, every step shown
+  lux9 boot --disk disk.img                     serve; then, in another terminal:
+  lux9 ls -l /dev
+  lux9 cat /dev/pci/bus
+"""
+
+
+class Failed(click.ClickException):
+    """A command that could not do what it was asked: one line, no traceback."""
+
+    def __init__(self, command: str, text: str) -> None:
+        super().__init__(text)
+        self.command = command
+
+    def show(self, file: Any = None) -> None:
+        """On stderr."""
+        for line in self.message.splitlines() or [""]:
+            click.echo(f"lux9 {self.command}: {line}", file=file, err=True)
+
+
+class Commands(click.Group):
+    """The group: its commands' files are imported one at a time."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """All of them."""
+        return sorted(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """The command of that name, loaded."""
+        if cmd_name not in COMMANDS:
+            return None
+        command: click.Command = getattr(import_module(f"{__name__}.{cmd_name}"), cmd_name)
+        return command
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """A line a command, none of them loaded."""
+        with formatter.section("Commands"):
+            formatter.write_dl(sorted(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; what it refuses is told in one line."""
+        try:
+            return super().invoke(ctx)
+        except (Lux9Error, OSError) as error:
+            if isinstance(error, BrokenPipeError):  # click ends quietly
+                raise
+            text = str(error) if isinstance(error, UserError) else text_of(error)
+            raise Failed(ctx.invoked_subcommand or "", text) from None
+
+    def main(
+        self,
+        args: Sequence[str] | None = None,
+        prog_name: str | None = None,
+        complete_var: str | None = None,
+        standalone_mode: bool = True,
+        **extra: Any,
+    ) -> Any:
+        """Run the command line, and end with its status."""
+        if not standalone_mode:
+            return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        try:
+            status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        except click.ClickException as error:
+            error.show()
+            sys.exit(error.exit_code)
+        except click.Abort:
+            click.echo(err=True)
+            sys.exit(INTERRUPTED)
+        sys.exit(status if isinstance(status, int) else 0)
+
+
+@click.group(
+    cls=Commands,
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
+)
+@click.option(
+    "-a",
+    "--addr",
+    metavar="ADDR",
+    help=f"Where the kernel listens: unix!PATH. [default: ${VARIABLE}, else this user's socket]",
+)
+def main(addr: str | None) -> None:
+    """A machine's PCI hardware as files over 9P, and its drivers as ordinary programs."""
+
+
+def address() -> str:
+    """Where to dial, as told on the command line, in the environment, or by default."""
+    found = click.get_current_context().find_root().params.get("addr")
+    return str(found) if found else default_address()
