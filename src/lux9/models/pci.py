@@ -41,6 +41,7 @@ IO, MEM, MASTER, NO_INTX = (
     c.raw
     for c in (Command(io=True), Command(mem=True), Command(master=True), Command(intx_disable=True))
 )
+INTX = Status(intx=True).raw
 BARS = Header0.bar.offset
 ONES32 = 0xFFFF_FFFF
 
@@ -190,6 +191,7 @@ class PciFunction:
         self.bus: Bus | None = None
         self.devfn = 0
         self.asleep = False  # in D1 to D3hot: answers configuration cycles only
+        self.messenger: Messenger | None = None  # the enabled one of MSI and MSI-X
         self._level = False  # what the model wants its pin to be
         self._pin = False  # what the pin is
         self._declare_header()
@@ -321,23 +323,17 @@ class PciFunction:
 
     # Interrupts
 
-    @property
-    def messenger(self) -> Messenger | None:
-        """The enabled one of MSI-X and MSI, if there is one."""
-        for cap in self.capabilities:
-            if isinstance(cap, Messenger) and cap.enabled:
-                return cap
-        return None
-
     def set_irq(self, asserted: bool) -> None:
         """Whether the function has something to say: its INTx level, or with MSI on, one message a call.
 
         Call it with True again for each new event: a level does not mind, a message would be missing.
         """
-        self._level = asserted
-        if asserted and (by := self.messenger):
+        by = self.messenger
+        if asserted and by is not None:
             by.send(0)
-        self._drive()
+        if asserted != self._level:
+            self._level = asserted
+            self._drive()
 
     def notify(self, vector: int) -> None:
         """Raise one vector by MSI or MSI-X; nothing happens while neither is enabled."""
@@ -347,8 +343,8 @@ class PciFunction:
     def _drive(self) -> None:
         """Bring Status.Interrupt and the pin in line: PCI 3.0 §6.2.2 and §6.2.3."""
         level = self._level and self.messenger is None
-        status = Status.of(self.config.get(Header0.status))
-        self.config.poke(Header0.status, status.replace(intx=level))
+        status = self.config.get(Header0.status) & ~INTX
+        self.config.poke(Header0.status, status | INTX if level else status)
         pin = level and not self.command & NO_INTX
         if pin != self._pin:
             self._pin = pin
@@ -356,6 +352,8 @@ class PciFunction:
 
     def interrupts_changed(self) -> None:
         """A capability was switched on or off."""
+        senders = (cap for cap in self.capabilities if isinstance(cap, Messenger))
+        self.messenger = next((cap for cap in senders if cap.enabled), None)
         self._drive()
 
     # Reset
@@ -367,10 +365,5 @@ class PciFunction:
         self.config.reset()
         for cap in self.capabilities:
             cap.reset()
-        self._pin_low()
+        self.interrupts_changed()
         self.host.remap()
-
-    def _pin_low(self) -> None:
-        if self._pin:
-            self._pin = False
-            self.host.interrupt(self, False)

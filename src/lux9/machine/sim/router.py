@@ -20,32 +20,40 @@ class Router:
     def __init__(self, lines: Lines) -> None:
         self.lines = lines
         self.lpc: Lpc | None = None
-        self._up: set[PciFunction] = set()
+        self._up: dict[PciFunction, int] = {}  # who asserts, and the lines that this raises
 
     def attach(self, lpc: Lpc | None) -> None:
         """Route by this bridge's registers; by nothing but the wiring at reset without one."""
         self.lpc = lpc
         if lpc is not None:
-            lpc.rerouted = self.settle
-        self.settle()
+            lpc.rerouted = self.rewire
+        self.rewire()
 
     def drive(self, fn: PciFunction, asserted: bool) -> None:
         """A function's pin, as it is from now on."""
         if asserted:
-            self._up.add(fn)
+            self._up[fn] = self._lines(fn)
         else:
-            self._up.discard(fn)
-        self.settle()
+            self._up.pop(fn, None)
+        self._settle()
 
-    def settle(self) -> None:
-        """Bring every line in line with the pins and the routes."""
-        levels = 0
+    def rewire(self) -> None:
+        """A route changed: it holds at once for what is asserted."""
         for fn in self._up:
-            pirq = self._pirq(fn)
-            levels |= 1 << FIRST + pirq
-            if self.lpc is not None and (line := self.lpc.route(pirq)) is not None:
-                levels |= 1 << line
+            self._up[fn] = self._lines(fn)
+        self._settle()
+
+    def _settle(self) -> None:
+        levels = 0
+        for lines in self._up.values():
+            levels |= lines
         self.lines.settle(levels)
+
+    def _lines(self, fn: PciFunction) -> int:
+        """The lines that a function raises, a bit each."""
+        pirq = self._pirq(fn)
+        line = self.lpc.route(pirq) if self.lpc is not None else None
+        return 1 << FIRST + pirq | (0 if line is None else 1 << line)
 
     def _pirq(self, fn: PciFunction) -> int:
         """The PIRQ (0 to 7) of a function's pin."""
