@@ -28,7 +28,9 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--machine", type=click.Choice(NAMES), default="sim", show_default=True, help="What to run on.")
+@click.option(
+    "--machine", type=click.Choice(NAMES), default="sim", show_default=True, help="What to run on."
+)
 @click.option(
     "--disk",
     "disks",
@@ -37,10 +39,24 @@ Examples:
     help="A raw disk image; may be repeated.",
 )
 @click.option("--read-only", is_flag=True, help="Disk images are not written.")
-@click.option("--manifest", type=click.Path(path_type=Path), help="Which drivers to start; else the built-in ones.")
+@click.option(
+    "--manifest",
+    type=click.Path(path_type=Path),
+    help="Which drivers to start; else the built-in ones.",
+)
 @click.option("--listen", metavar="ADDR", help="unix!PATH; else a socket of this user's.")
-@click.option("--exec", "command", metavar="CMD", help="Run a command with LUX9_ADDR set, then end with its status.")
-@click.option("--inside", multiple=True, metavar="NAME", help="Run that driver within the kernel: no isolation.")
+@click.option(
+    "--exec",
+    "command",
+    metavar="CMD",
+    help="Run a command with LUX9_ADDR set, then end with its status.",
+)
+@click.option(
+    "--inside",
+    multiple=True,
+    metavar="NAME",
+    help="Run that driver within the kernel: no isolation.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
 def boot(
     machine: str,
@@ -59,7 +75,9 @@ def boot(
     stanzas = load(manifest) if manifest else built_in()
     for name in inside:
         if name not in [s.name for s in stanzas]:
-            raise UserError(f"--inside {name}: no such driver; there are: {' '.join(s.name for s in stanzas)}")
+            raise UserError(
+                f"--inside {name}: no such driver; there are: {' '.join(s.name for s in stanzas)}"
+            )
     with contextlib.ExitStack() as undo:
         path = _socket(listen, command, undo)
         made = make(machine, disks, read_only)
@@ -114,7 +132,9 @@ def _complain(system: System, quiet: bool) -> None:
     for sip in system.launcher.sips:
         if quiet and not sip.running:
             said = f" ({sip.output[-1]})" if sip.output else ""
-            click.echo(f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True)
+            click.echo(
+                f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True
+            )
 
 
 async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:

@@ -11,7 +11,7 @@ import signal
 import sys
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import click
@@ -31,7 +31,9 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.option("--keep", type=click.Path(path_type=Path), metavar="DIR", help="Leave the image there.")
+@click.option(
+    "--keep", type=click.Path(path_type=Path), metavar="DIR", help="Leave the image there."
+)
 @click.option("-v", "--verbose", is_flag=True, help="Print the kernel's log too.")
 def demo(keep: Path | None, verbose: bool) -> None:
     """Find a disk controller through files, drive it, mount the ext4 on its disk, and read a file."""
@@ -46,7 +48,7 @@ def demo(keep: Path | None, verbose: bool) -> None:
 
 
 @contextlib.contextmanager
-def _folder(keep: Path | None) -> Iterator[Path]:
+def _folder(keep: Path | None) -> Generator[Path, None, None]:
     if keep is not None:
         keep.mkdir(parents=True, exist_ok=True)
         yield keep
@@ -90,9 +92,13 @@ def _show(address: str, sources: dict[str, bytes], stop: threading.Event) -> boo
             if stop.is_set():
                 return False
             step(client)
-        right = all([_file(client, name, data) for name, data in sources.items()])
+        results = [_file(client, name, data) for name, data in sources.items()]
         _counters(client)
-    say("done" if right else "FAILED", "every byte came through the chain" if right else "a hash is wrong")
+    right = all(results)
+    say(
+        "done" if right else "FAILED",
+        "every byte came through the chain" if right else "a hash is wrong",
+    )
     return right
 
 
@@ -160,7 +166,10 @@ def _disk(client: Client) -> None:
         sector = f.pread(0, 512)
     after = _stats(client)
     issued = int(after["reads"]) - int(before["reads"])
-    say("READ", f"sector 0: {issued} command issued, {len(sector)} bytes, ends {sector[-2:].hex(' ')}")
+    say(
+        "READ",
+        f"sector 0: {issued} command issued, {len(sector)} bytes, ends {sector[-2:].hex(' ')}",
+    )
 
 
 def _partitions(client: Client) -> None:
@@ -179,10 +188,16 @@ def _file(client: Client, name: str, source: bytes) -> bool:
     if len(data) < 200:
         say(name, data.decode())
     read, wanted = hashlib.sha256(data).hexdigest(), hashlib.sha256(source).hexdigest()
-    say(f"{name}", f"{len(data)} bytes, sha256 {read}\n{'source':>{len(str(len(data))) + 6}}, sha256 {wanted}")
+    say(
+        f"{name}",
+        f"{len(data)} bytes, sha256 {read}\n{'source':>{len(str(len(data))) + 6}}, sha256 {wanted}",
+    )
     return read == wanted
 
 
 def _counters(client: Client) -> None:
     say("interrupts", client.read("/dev/irq/ctl").decode())
-    say("counters", _lines(client, "/dev/sdE0/stats", "reads", "read bytes", "interrupts", "polled", "errors"))
+    say(
+        "counters",
+        _lines(client, "/dev/sdE0/stats", "reads", "read bytes", "interrupts", "polled", "errors"),
+    )

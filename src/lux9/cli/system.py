@@ -1,7 +1,7 @@
 """A running lux9: machine, kernel and drivers, brought up in order and taken down in the other.
 
-    async with System(machine, stanzas, path) as system:
-        ...
+async with System(machine, stanzas, path) as system:
+    ...
 """
 
 from __future__ import annotations
@@ -12,9 +12,7 @@ import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any, TypeVar
-
-from typing_extensions import Self
+from typing import Any, Self, TypeVar
 
 from ..errors import UserError
 from ..kernel.console import Console
@@ -71,7 +69,9 @@ def private(path: Path) -> Path:
         raise UserError(f"{path.parent}: cannot be made: {error.strerror}") from None
     status = path.parent.stat()
     if path.parent.name.startswith("lux9-") and status.st_uid != os.getuid():
-        raise UserError(f"{path.parent} belongs to user {status.st_uid}; name another address with --listen")
+        raise UserError(
+            f"{path.parent} belongs to user {status.st_uid}; name another address with --listen"
+        )
     return path
 
 

@@ -17,6 +17,7 @@ import pwd
 import socket
 import struct
 from collections.abc import Callable, Iterable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -55,7 +56,10 @@ STANDARD = (
     "bind '#p' /proc",
     "bind '#s' /srv",
 )
-VADDR, STRIDE = 0x2000_0000_0000, 1 << 32  # where arenas are mapped: a range of its own for each process
+VADDR, STRIDE = (
+    0x2000_0000_0000,
+    1 << 32,
+)  # where arenas are mapped: a range of its own for each process
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of unix(7)'s SO_PEERCRED
 
 
@@ -148,7 +152,9 @@ class Kernel:
     ) -> Life:
         """A new entry in the process table."""
         self.last += 1
-        process = Process(self.last, name, user or self.user, caps, command, kind, limits or Limits())
+        process = Process(
+            self.last, name, user or self.user, caps, command, kind, limits or Limits()
+        )
         process.vaddr = VADDR + process.number * STRIDE
         life = Life(process, self.standard if group is None else group)
         self.lives[process.number] = life
@@ -176,7 +182,7 @@ class Kernel:
         else:
             node = self._device(life, char)
         for name in path:
-            node = after(node, lambda n, name=name: n.walk(name))  # type: ignore[misc]
+            node = after(node, partial(_walk, name))
         return node
 
     def _device(self, life: Life, char: str) -> Node:
@@ -264,7 +270,9 @@ class Kernel:
         caller = Caller()
         wire = DirectWire(caller, self.machine.pump)
         loop = asyncio.get_running_loop()
-        session = Session(Owner(self, life, trusted=True), lambda: void(loop.call_soon(wire.deliver)))
+        session = Session(
+            Owner(self, life, trusted=True), lambda: void(loop.call_soon(wire.deliver))
+        )
         wire.session = session
         life.files = lambda: _files(session)
         life.counts = lambda: (session.requests, session.errors)
@@ -281,7 +289,9 @@ class Owner:
         """The namespace, or a device by its name (`#P`). What the client calls itself means nothing."""
         process = self.life.process
         if not self.trusted:
-            raise PermissionDenied(f"{process.user} is not {self.kernel.user}, who runs this kernel")
+            raise PermissionDenied(
+                f"{process.user} is not {self.kernel.user}, who runs this kernel"
+            )
         if aname.startswith("#"):
             self.life.may_have(aname)
             return self.kernel.find(self.life, aname)
@@ -296,6 +306,10 @@ class Owner:
             self.kernel.audit.record(process, what, path, "denied", error=error.message)
         elif not isinstance(error, Lux9Error):
             self.kernel.console.log(f"{what} {path} by {process.name}: {error!r}")
+
+
+def _walk(name: str, node: Node) -> Maybe[Node]:
+    return node.walk(name)
 
 
 def _files(session: Session) -> Iterable[str]:

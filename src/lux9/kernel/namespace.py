@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import shlex
 from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Any
 
 from ..errors import ControlError, IsADirectory, Lux9Error, NotFound, PermissionDenied, ServiceDown
@@ -63,7 +64,9 @@ class Group:
         elif verb == "unmount" and 1 <= len(args) <= 2:
             self.drop(split(args[-1]), args[0] if len(args) == 2 else None)
         elif verb != "cd":
-            raise ControlError(f"{line.strip()!r}: write bind|mount [-a|-b] SOURCE PATH or unmount PATH")
+            raise ControlError(
+                f"{line.strip()!r}: write bind|mount [-a|-b] SOURCE PATH or unmount PATH"
+            )
 
     def add(self, step: Step) -> None:
         """One more step."""
@@ -130,23 +133,30 @@ class Namespace:
 
     def _gather(self, steps: Sequence[Step], members: list[Node]) -> Maybe[list[Node]]:
         """The roots of the steps' sources, those that answer, in their order."""
-        for i, step in enumerate(steps):
-            try:
-                found = self._source(step.source)
-            except (NotFound, ServiceDown, PermissionDenied):
-                continue  # a union shows what there is
-            if isinstance(found, Pending):
-                return _eventually(found, lambda node, s=step, r=steps[i + 1 :]: self._gather(r, _with(members, node, s)))  # type: ignore[misc]
-            members = _with(members, found, step)
-        return members
+        if not steps:
+            return members
+        step, rest = steps[0], steps[1:]
+        try:
+            found = self._source(step.source)
+        except (NotFound, ServiceDown, PermissionDenied):
+            return self._gather(rest, members)  # a union shows what there is
+
+        def with_it(node: Node | None) -> Maybe[list[Node]]:
+            return self._gather(rest, _with(members, node, step))
+
+        return _eventually(found, with_it) if isinstance(found, Pending) else with_it(found)
 
     def _source(self, source: str) -> Maybe[Node]:
         if source.startswith("#"):
             return self.find(source)
         node: Maybe[Any] = self.root()
         for name in split(source):
-            node = after(node, lambda n, name=name: n.walk(name))  # type: ignore[misc]
+            node = after(node, partial(_walk, name))
         return node
+
+
+def _walk(name: str, node: Node) -> Maybe[Node]:
+    return node.walk(name)
 
 
 def _with(members: list[Node], node: Node | None, step: Step) -> list[Node]:
@@ -155,7 +165,9 @@ def _with(members: list[Node], node: Node | None, step: Step) -> list[Node]:
     return [node, *members] if step.flag == "b" else [*members, node]
 
 
-def _eventually(found: Pending[Node], then: Callable[[Node | None], Maybe[list[Node]]]) -> Pending[list[Node]]:
+def _eventually(
+    found: Pending[Node], then: Callable[[Node | None], Maybe[list[Node]]]
+) -> Pending[list[Node]]:
     """Go on with the node, or with None when it cannot be had."""
     out: Pending[list[Node]] = Pending(found.cancel)
 
@@ -203,7 +215,10 @@ class Place:
         path = (*self.path, name)
         table, members = self.ns.group.table, self.members
         if len(members) == 1 and path not in table and not self.ns.group.below(path):
-            return after(members[0].walk(name), lambda node: Place(self.ns, path, [node], self))
+            try:
+                return after(members[0].walk(name), lambda node: Place(self.ns, path, [node], self))
+            except NotFound:
+                raise NotFound("/" + "/".join(path)) from None  # by the name that it has here
         return after(_first(members, name), lambda node: self.ns.at(path, node, self))
 
     def stat(self) -> Maybe[Stat]:
@@ -252,12 +267,10 @@ def _first(members: Sequence[Node], name: str) -> Maybe[Node | None]:
     """The node of that name in the first member that has one, or None."""
     for i, member in enumerate(members):
         try:
-            found: Maybe[Any] = member.walk(name)
+            found = member.walk(name)
         except (NotFound, ServiceDown):
             continue
-        if isinstance(found, Pending):
-            return _or_next(found, members[i + 1 :], name)
-        return found  # type: ignore[no-any-return]
+        return _or_next(found, members[i + 1 :], name) if isinstance(found, Pending) else found
     return None
 
 
@@ -281,8 +294,13 @@ def _or_next(found: Pending[Node], rest: Sequence[Node], name: str) -> Pending[N
 def _open_all(members: Sequence[Node], mode: int) -> Maybe[list[Listing]]:
     got: Maybe[list[Any]] = []
     for member in members:
-        got = after(got, lambda have, m=member: after(m.open(mode), lambda h: [*have, h]))  # type: ignore[misc]
+        got = after(got, partial(_open_one, member, mode))
     return got
+
+
+def _open_one(member: Node, mode: int, have: list[Any]) -> Maybe[list[Any]]:
+    opened: Maybe[Any] = member.open(mode)
+    return after(opened, lambda listing: [*have, listing])
 
 
 class Union:
@@ -293,9 +311,10 @@ class Union:
 
     def entries(self) -> Maybe[Sequence[Stat]]:
         """All of them."""
-        got: Maybe[dict[str, Stat]] = {}
+        none: dict[str, Stat] = {}
+        got: Maybe[dict[str, Stat]] = none
         for listing in self.listings:
-            got = after(got, lambda have, one=listing: _merge(have, one))  # type: ignore[misc]
+            got = after(got, partial(_merge, listing))
         return after(got, self._mounted)
 
     def _mounted(self, have: dict[str, Stat]) -> list[Stat]:
@@ -311,10 +330,11 @@ class Union:
             listing.close()
 
 
-def _merge(have: dict[str, Stat], listing: Listing) -> Maybe[dict[str, Stat]]:
+def _merge(listing: Listing, have: dict[str, Stat]) -> Maybe[dict[str, Stat]]:
     def add(stats: Sequence[Stat]) -> dict[str, Stat]:
         for stat in stats:
             have.setdefault(stat.name, stat)
         return have
 
-    return after(listing.entries(), add)
+    entries: Maybe[Any] = listing.entries()
+    return after(entries, add)

@@ -11,8 +11,8 @@ from hashlib import blake2b
 
 from ..errors import Exists, NotFound
 from ..ninep.caller import Attached, Caller
-from ..ninep.remote import RemoteNode, Service
 from ..ninep.loopwire import connect
+from ..ninep.remote import RemoteNode, Service
 from ..pending import Pending
 from ..wire.node import Node
 from .process import Process

@@ -69,7 +69,9 @@ class Replies:
         self.msize, self.most = self.bounds.msize, self.bounds.msize - IOHDR
         self.fids: dict[int, Fid] = {}
         self.waiting: dict[int, Waiting] = {}
-        self.inflight = self.requests = self.errors = 0
+        self.inflight = 0
+        self.requests: int = 0
+        self.errors: int = 0
         self.out: list[Bytes] = []
         self.unsent = 0  # bytes of long answers in `out`
         self.receiving = False

@@ -1,0 +1,1 @@
+"""The life of an isolated process: manifest, process, supervision, and the files that show it."""

@@ -54,7 +54,7 @@ class ServerDir(Dir):
 
     @text(0o444)
     def status(self) -> str:
-        """`name:` `type:` `state:` `pid:` `uptime:` `restarts:` `requests:` `errors:` `isolation:` `dma:` `last-exit:`."""
+        """Name, type, state, pid, uptime, restarts, requests, errors, isolation, dma, last exit."""
         sip = self.sip
         requests, errors = sip.life.counts() if sip.life else (0, 0)
         return (
@@ -128,7 +128,9 @@ class SipDir(Dir):
 
     def __init__(self, keeper: Keeper, process: Process) -> None:
         if process.kind == "sip":
-            raise PermissionDenied(f"#i: {process.name} is a driver; drivers do not steer each other")
+            raise PermissionDenied(
+                f"#i: {process.name} is a driver; drivers do not steer each other"
+            )
         self.keeper = keeper
 
     @text(0o664)

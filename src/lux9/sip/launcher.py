@@ -37,7 +37,9 @@ ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's nam
 class Launcher:
     """All SIPs. `inside`: names of stanzas that run within the kernel's process."""
 
-    def __init__(self, kernel: Kernel, stanzas: Sequence[Stanza], inside: Sequence[str] = ()) -> None:
+    def __init__(
+        self, kernel: Kernel, stanzas: Sequence[Stanza], inside: Sequence[str] = ()
+    ) -> None:
         self.kernel, self.stanzas, self.inside = kernel, stanzas, frozenset(inside)
         self.sips: list[Sip] = []
         self.tasks: set[asyncio.Task[None]] = set()
@@ -122,8 +124,8 @@ class Launcher:
         root = self.kernel.services.posted[service].root
         found: list[str] = []
         for top in await _names(caller, root.fid, ()):
-            for name in await _names(caller, root.fid, (top,)):
-                found.append(f"{where}/{top}/{name}")
+            names = await _names(caller, root.fid, (top,))
+            found += [f"{where}/{top}/{name}" for name in names]
         return found
 
     # -- life
@@ -133,7 +135,9 @@ class Launcher:
         for sip in self.sips:
             if name in (sip.name, str(sip.number)):
                 return sip
-        raise NotFound(f"no driver {name!r}; there are: {' '.join(s.name for s in self.sips) or 'none'}")
+        raise NotFound(
+            f"no driver {name!r}; there are: {' '.join(s.name for s in self.sips) or 'none'}"
+        )
 
     async def start(self, sip: Sip) -> bool:
         """Start it and wait until it is ready; whether it is. Its failure is in its state and in the log."""
@@ -145,7 +149,7 @@ class Launcher:
         sip.over.clear()
         try:
             await asyncio.wait_for(self._bring_up(sip), READY)
-        except (Lux9Error, asyncio.TimeoutError) as error:
+        except (TimeoutError, Lux9Error) as error:
             slow = f"not ready after {READY:g} s"
             why = slow if isinstance(error, asyncio.TimeoutError) else text_of(error)
             await self._failed(sip, why)
@@ -153,7 +157,9 @@ class Launcher:
         if sip.state == "starting":
             self._enter(sip, "running")
             self._mount(sip)
-            self.kernel.console.log(f"{sip.name}: serves {sip.binding} at {sip.stanza.mount or '#s'}")
+            self.kernel.console.log(
+                f"{sip.name}: serves {sip.binding} at {sip.stanza.mount or '#s'}"
+            )
         return sip.state == "running"
 
     def _enter(self, sip: Sip, state: str, reason: str = "") -> None:
@@ -207,7 +213,9 @@ class Launcher:
         ready.cancel()
         if ready.done() and not ready.cancelled():
             ready.exception()
-        raise Lux9Error(ended.result() if ended.done() else "its service hung up before it was ready")
+        raise Lux9Error(
+            ended.result() if ended.done() else "its service hung up before it was ready"
+        )
 
     def _group(self, sip: Sip) -> Group:
         """A namespace that holds what the stanza gives, and nothing else."""

@@ -1,15 +1,15 @@
 """What is started for which function or file, with which rights: a TOML file, a stanza a driver.
 
-    [ahci]
-    class = "01.06.01"                      # starts one for each function of that class
-    module = "lux9.drivers.ahci"            # or: command = ["./mydriver", "-v"]
-    capabilities = ["pci", "mem", "irq", "dma"]
-    mount = "/dev"
+[ahci]
+class = "01.06.01"                      # starts one for each function of that class
+module = "lux9.drivers.ahci"            # or: command = ["./mydriver", "-v"]
+capabilities = ["pci", "mem", "irq", "dma"]
+mount = "/dev"
 
-    [ext4]
-    file = ["/dev/sd*/linux", "/dev/sd*/data"]   # starts one for the first that is there
-    module = "lux9.fs.ext4"
-    mount = "/root"
+[ext4]
+file = ["/dev/sd*/linux", "/dev/sd*/data"]   # starts one for the first that is there
+module = "lux9.fs.ext4"
+mount = "/root"
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 from ..errors import UserError
 from ..kernel.process import Cap, Limits
@@ -55,7 +55,7 @@ class Stanza:
 
 def built_in() -> list[Stanza]:
     """The drivers that come with the package."""
-    return parse(resources.files(__package__).joinpath(BUILT_IN).read_text(), BUILT_IN)
+    return parse(resources.files("lux9.sip").joinpath(BUILT_IN).read_text(), BUILT_IN)
 
 
 def load(path: Path) -> list[Stanza]:
@@ -74,7 +74,9 @@ def parse(text: str, where: str) -> list[Stanza]:
         raise UserError(f"{where}: {error}") from None
     for name, stanza in table.items():
         if not isinstance(stanza, dict):
-            raise UserError(f"{where}: {name} = {stanza!r} is not a stanza; write [{name}] and its keys below")
+            raise UserError(
+                f"{where}: {name} = {stanza!r} is not a stanza; write [{name}] and its keys below"
+            )
     return [_stanza(name, stanza, f"{where}: [{name}]") for name, stanza in table.items()]
 
 
@@ -88,7 +90,9 @@ def _stanza(name: str, t: Mapping[str, Any], where: str) -> Stanza:
     classes = _texts(t, "class", where)
     for c in classes:
         if not CLASS.match(c):
-            raise UserError(f"{where}: class {c!r} is not of the form 01, 01.06 or 01.06.01 (lower-case hex)")
+            raise UserError(
+                f"{where}: class {c!r} is not of the form 01, 01.06 or 01.06.01 (lower-case hex)"
+            )
     mount = t.get("mount", "")
     if not isinstance(mount, str) or (mount and not mount.startswith("/")):
         raise UserError(f"{where}: mount {mount!r} is not an absolute path")
@@ -106,8 +110,8 @@ def _stanza(name: str, t: Mapping[str, Any], where: str) -> Stanza:
 
 def _texts(t: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
     value = t.get(key, [])
-    values = [value] if isinstance(value, str) else value
-    if not isinstance(values, list) or not all(isinstance(v, str) for v in values):
+    values = cast("list[Any]", value) if isinstance(value, list) else [value]
+    if not all(isinstance(v, str) for v in values):
         raise UserError(f"{where}: {key} = {value!r}: write a string, or a list of strings")
     return tuple(values)
 
@@ -122,10 +126,13 @@ def _caps(words: tuple[str, ...], where: str) -> Cap:
     return caps
 
 
-def _limits(t: object, where: str) -> Limits:
+def _limits(given: object, where: str) -> Limits:
     known = Limits.__dataclass_fields__
-    if not isinstance(t, dict):
-        raise UserError(f"{where}: limits = {t!r}: write a table, as in limits.arena = 33554432")
+    if not isinstance(given, dict):
+        raise UserError(
+            f"{where}: limits = {given!r}: write a table, as in limits.arena = 33554432"
+        )
+    t = cast("dict[str, Any]", given)
     for key, value in t.items():
         if key not in known:
             raise UserError(f"{where}: unknown limit {key!r}; known: {' '.join(known)}")

@@ -1,6 +1,6 @@
 """A driver's process: what it inherits, what it prints, and how it ends.
 
-    fd 3   its 9P connection      fd 4   its arena, where it has one      fd 5   its service
+fd 3   its 9P connection      fd 4   its arena, where it has one      fd 5   its service
 """
 
 from __future__ import annotations
@@ -77,7 +77,7 @@ class Child:
         self.signal(signal.SIGTERM)
         try:
             return await asyncio.wait_for(asyncio.shield(self.ended), GRACE)
-        except asyncio.TimeoutError:
+        except TimeoutError:
             self.signal(signal.SIGKILL)
             return await self.ended
 

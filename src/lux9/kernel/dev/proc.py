@@ -102,7 +102,9 @@ class ProcessDir(Dir):
 
     def _tell(self, what: str) -> None:
         if self.life.signal is None:
-            raise NotSupported(f"process {self.process.number} ({self.process.name}) takes no {what!r}")
+            raise NotSupported(
+                f"process {self.process.number} ({self.process.name}) takes no {what!r}"
+            )
         self.life.signal(what)
 
 
@@ -121,7 +123,9 @@ class ProcDir(Dir):
     def child(self, name: str) -> Dir | None:
         """By number, or `self`."""
         number = self.process.number if name == SELF else int(name) if name.isdigit() else -1
-        return ProcessDir(self.lives[number]) if number in self.lives and self._sees(number) else None
+        return (
+            ProcessDir(self.lives[number]) if number in self.lives and self._sees(number) else None
+        )
 
     def _sees(self, number: int) -> bool:
         return self.process.kind != "sip" or number == self.process.number

@@ -177,7 +177,9 @@ class SrvDir(Dir):
     def make(self, name: str, perm: int, mode: int) -> File:
         """Post a service: whoever created the name serves 9P on it."""
         if perm & DMDIR or mode & 3 != 2:
-            raise PermissionDenied(f"#s/{name}: a service is a file, created open for reading and writing")
+            raise PermissionDenied(
+                f"#s/{name}: a service is a file, created open for reading and writing"
+            )
         return File(0o600, lambda mode: Post(self.services, name, self.process))
 
     def drop(self, name: str) -> None:
