@@ -1,0 +1,86 @@
+"""The driver through the kernel: sim, kernel, launcher, and clients in threads of their own."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import AsyncGenerator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import TypeVar
+
+from lux9.kernel.kernel import Kernel
+from lux9.machine.sim import q35
+from lux9.machine.sim.sim import Sim
+from lux9.models.ahci import Ahci
+from lux9.models.disk import Disk
+from lux9.ninep.client import Client
+from lux9.sip.launcher import Launcher
+from lux9.sip.manifest import built_in
+from lux9.sip.server import Sip
+
+T = TypeVar("T")
+SATA = 0x1F << 3 | 2
+LIMIT = 30.0
+
+
+class Booted:
+    """A running kernel with the AHCI driver on it."""
+
+    def __init__(self, path: Path, sim: Sim, kernel: Kernel, launcher: Launcher) -> None:
+        self.path, self.sim, self.kernel, self.launcher = path, sim, kernel, launcher
+        self.address = f"unix!{path / 'sock'}"
+
+    @property
+    def sip(self) -> Sip:
+        return self.launcher.find("ahci")
+
+    @property
+    def model(self) -> Ahci:
+        found = self.sim.function(SATA)
+        assert isinstance(found, Ahci)
+        return found
+
+    async def ask(self, work: Callable[[Client], T]) -> T:
+        """What a client program does, in a thread: it blocks, and the kernel must go on."""
+
+        def session() -> T:
+            with Client.dial(self.address) as client:
+                return work(client)
+
+        async with asyncio.timeout(LIMIT):
+            return await asyncio.to_thread(session)
+
+    async def read(self, path: str) -> str:
+        return await self.ask(lambda c: c.read(path).decode())
+
+    async def until(self, path: str, true: Callable[[str], object]) -> None:
+        """Read a file until it says so."""
+        async with asyncio.timeout(LIMIT):
+            while not true(await self.read(path)):
+                await asyncio.sleep(0.01)
+
+
+def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
+    name = path / f"{n}.img"
+    if not name.exists():
+        name.write_bytes(random.Random(n).randbytes(sectors * 512))
+    return Disk(name)
+
+
+@asynccontextmanager
+async def boot(path: Path, *, inside: bool, disks: int = 1) -> AsyncGenerator[Booted, None]:
+    sim = q35([image(path, n) for n in range(disks)])
+    kernel = Kernel(sim)
+    await kernel.start()
+    ahci = [stanza for stanza in built_in() if stanza.name == "ahci"]
+    launcher = Launcher(kernel, ahci, inside=["ahci"] if inside else [])
+    try:
+        await kernel.listen(path / "sock")
+        await launcher.start_all()
+        booted = Booted(path, sim, kernel, launcher)
+        assert booted.sip.state == "running", (booted.sip.reason, list(booted.sip.output))
+        yield booted
+    finally:
+        await launcher.stop_all()
+        await kernel.stop()
