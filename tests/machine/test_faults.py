@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, strategies as st
 
+from lux9.errors import UserError
 from lux9.machine.sim.faults import Plan, Rule
 from lux9.machine.sim.sim import Sim
 from lux9.models.pci import Bar, Fault
@@ -79,6 +81,28 @@ def test_a_rule_that_comes_later_counts_from_then() -> None:
     it.sim.mem_write(it.bar, 4, 3)
     it.sim.order(Rule(Fault.ONES, NAME))
     assert [it.sim.mem_read(it.bar, 4) for _ in range(2)] == [ONES, 3]
+
+
+def test_a_rule_is_written_in_words() -> None:
+    assert Rule.parse("lost 00:1f.2 after=3") == Rule(Fault.LOST, "0000:00:1f.2", after=3)
+    media = Rule.parse("media where=0x10-0x1f times=0 chance=0.5")
+    assert media == Rule(Fault.MEDIA, times=0, where=range(16, 32), chance=0.5)
+    assert Rule.parse("slow seconds=1.5") == Rule(Fault.SLOW, seconds=1.5)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("", "no fault"),
+        ("burn", "one of slow ones lost late gone media"),
+        ("lost 1f.2", "no PCI function"),
+        ("lost after=x", "after=x: invalid literal"),
+        ("lost colour=red", "one of function after times"),
+    ],
+)
+def test_a_rule_that_is_none_says_why(text: str, why: str) -> None:
+    with pytest.raises(UserError, match=why):
+        Rule.parse(text)
 
 
 def test_others_are_not_touched() -> None:

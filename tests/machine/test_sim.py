@@ -504,10 +504,10 @@ def test_close_closes_arenas_and_models() -> None:
 
 
 def test_the_same_report_thins_out(board: Board) -> None:
-    for _ in range(100):
-        board.sim.report(board.card, "again")
+    for n in range(100):
+        board.sim.report(board.card, f"again at {n:#x}, {n} bytes")
     assert len(board.reports) == 7
-    assert board.reports[-1].endswith("(64 times)")
+    assert board.reports[-1] == f"{board.card.name} again at 0x3f, 63 bytes (the 64th such report)"
 
 
 def test_assign_can_be_called_without_start() -> None:

@@ -15,7 +15,9 @@ from collections.abc import Sequence
 
 from ...errors import NoMemory, UserError
 
-PIECE = 32 << 20  # what a process gets unless it asks for more; no buffer is aligned to more than 16 MiB
+PIECE = (
+    32 << 20
+)  # what a process gets unless it asks for more; no buffer is aligned to more than 16 MiB
 LEAST, MOST = 4 * PIECE, 64 << 30
 LOW = 2 << 30  # bytes below 4 GiB; the rest goes on from there
 HIGH = 4 << 30
@@ -26,13 +28,17 @@ PIECES = 64  # of 32 MiB, at most; QEMU has 128 nodes
 def sizes(memory: int) -> list[int]:
     """The sizes of the nodes: the board's, then half in pieces, then a few large ones, each a power of two."""
     if memory % PIECE or not LEAST <= memory <= MOST:
-        raise UserError(f"{memory >> 20} MiB of memory: a multiple of 32 MiB from 128 MiB to 64 GiB")
+        raise UserError(
+            f"{memory >> 20} MiB of memory: a multiple of 32 MiB from 128 MiB to 64 GiB"
+        )
     small = min(max(memory // 2 // PIECE, 3), PIECES)
     out = [PIECE] * small
     rest = memory - small * PIECE
     while rest:
         at = sum(out)
-        size = min(1 << rest.bit_length() - 1, at & -at)  # a multiple of its own size: none spans 2 GiB
+        size = min(
+            1 << rest.bit_length() - 1, at & -at
+        )  # a multiple of its own size: none spans 2 GiB
         out.append(size)
         rest -= size
     return out

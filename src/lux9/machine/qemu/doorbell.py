@@ -23,7 +23,9 @@ VERSION, SERVER, CLIENT = 0, 0, 1  # of the protocol; our number as a peer; QEMU
 MEMORY = -1
 PAGE = 4096
 FIRST, COUNT = 32, 64  # numbers that the kernel knows them by
-REGISTERS = 0xAFFF_0000  # of BAR0: between RAM, 2 GiB at most below, and everything that firmware places
+REGISTERS = (
+    0xAFFF_0000  # of BAR0: between RAM, 2 GiB at most below, and everything that firmware places
+)
 DOORBELL = 0x0C
 BDF = 0x1E << 3  # where the device is plugged in; nobody else sees it
 
@@ -46,7 +48,9 @@ class Doorbell:
         os.close(memory)
 
     def _tell(self, number: int, fd: int | None = None) -> None:
-        with_it = [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        with_it = (
+            [] if fd is None else [(socket.SOL_SOCKET, socket.SCM_RIGHTS, array.array("i", [fd]))]
+        )
         self.server.sendmsg([struct.pack("<q", number)], with_it)
 
     @property

@@ -68,7 +68,12 @@ class Qtest:
         self.trips += 1
         while True:
             data = self._receive()
-            if not self.owed and not self._rest and data.startswith(b"OK ") and data.find(b"\n") == len(data) - 1:
+            if (
+                not self.owed
+                and not self._rest
+                and data.startswith(b"OK ")
+                and data.find(b"\n") == len(data) - 1
+            ):
                 return data[3:-1]  # nothing but the answer: nearly always
             answer = self._took(data, asked=True)
             if answer is not None:

@@ -6,11 +6,13 @@ same order of asking. `log` has what it did.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from random import Random
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
+from ...arch.pci import bdf, bdf_text
+from ...errors import UserError
 from ...models.pci import Fault
 
 
@@ -30,12 +32,55 @@ class Rule:
     where: range | None = None
     chance: float = 1.0
 
+    @classmethod
+    def parse(cls, text: str) -> Rule:
+        """A rule as text: `lost 0000:00:1f.2 after=3 times=1`, `media where=100-107 times=0`.
+
+        The kind first, then a function or none, then fields; `where` is first and last. Raises UserError.
+        """
+        kind, *words = text.split() or [""]
+        if kind not in KINDS:
+            raise UserError(f"{kind!r} is no fault; one of {' '.join(KINDS)}")
+        values: dict[str, Any] = {"kind": KINDS[kind]}
+        for word in words:
+            name, equals, value = word.partition("=")
+            if not equals:
+                values["function"] = _read("function", word)
+            elif name in READERS:
+                values[name] = _read(name, value)
+            else:
+                raise UserError(f"{name!r} is no field of a fault; one of {' '.join(READERS)}")
+        return cls(**values)
+
     def concerns(self, kind: Fault, function: str, where: range) -> bool:
         """Whether this is a chance for it."""
         if kind is not self.kind or self.function not in (None, function):
             return False
         mine = self.where
         return mine is None or (mine.start < where.stop and where.start < mine.stop)
+
+
+def _range(text: str) -> range:
+    first, _, last = text.partition("-")
+    return range(int(first, 0), int(last or first, 0) + 1)
+
+
+KINDS = {kind.value: kind for kind in Fault}
+READERS: dict[str, Callable[[str], object]] = {
+    "function": lambda text: bdf_text(bdf(text)),
+    "after": int,
+    "times": int,
+    "seconds": float,
+    "chance": float,
+    "where": _range,
+}
+
+
+def _read(name: str, text: str) -> object:
+    try:
+        return READERS[name](text)
+    except ValueError as error:
+        raise UserError(f"{name}={text}: {error}") from None
 
 
 class Done(NamedTuple):

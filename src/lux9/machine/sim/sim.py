@@ -7,6 +7,7 @@ the event loop, or in `pump` for a caller that does not run it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable
 from functools import partial
 
@@ -28,6 +29,7 @@ from .ports import BoardPorts
 from .router import Router
 
 MEMORY = 16 << 30  # arenas in all; pages are there when they are touched
+NUMBER = re.compile(r"\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b")
 WINDOW = 1 << 20  # a message is a write to this much from ADDRESS
 
 
@@ -114,7 +116,7 @@ class Sim:
         self.remap()
         if self._started:
             self.known = firmware.assign(self, self.known)
-            self.report(fn, "plugged in")
+            self._report(fn.name, "plugged in")
 
     def unplug(self, fn: PciFunction) -> None:
         """Pull a function out without a word: its registers read all ones from here, its work is lost."""
@@ -123,7 +125,7 @@ class Sim:
             self.router.drive(each, False)
             if each is self.router.lpc:
                 self.router.attach(None)
-        self.report(fn, "pulled out")
+        self._report(fn.name, "pulled out")
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
         self.remap()
@@ -374,8 +376,8 @@ class Sim:
         return self.plan.due(kind, fn.name, where) if self.plan.rules else None
 
     def report(self, fn: PciFunction, text: str) -> None:
-        """To the kernel; the same words of the same function at the 1st, 2nd, 4th, 8th … time only."""
-        key = (fn.name, text)
+        """To the kernel; what a function repeats, numbers apart, at the 1st, 2nd, 4th, 8th … time only."""
+        key = (fn.name, NUMBER.sub("#", text))
         count = self._reported[key] = self._reported.get(key, 0) + 1
         if count & (count - 1) == 0:
-            self._report(fn.name, text if count == 1 else f"{text} ({count} times)")
+            self._report(fn.name, text if count == 1 else f"{text} (the {count}th such report)")
