@@ -18,7 +18,7 @@ from ...machine.functions import FunctionInfo
 from ...regs import RO, Block, Reg, Register
 from ...tree import Dir, Raw, entries, raw, text, verb
 from ..hardware import Function, Hardware
-from ..hardware.config import cap_name
+from ..hardware.policy import cap_name
 from ..process import Process
 
 RESOURCES = 7  # lines of sysfs' `resource`: six BARs and the expansion ROM

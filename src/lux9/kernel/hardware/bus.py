@@ -233,7 +233,8 @@ class Bus:
             self.master_off(claim)
         else:
             self.master_on(claim)
-        self.context.allow(process, "pci master", name, on=on)
+        detail = {"protects": self.machine.protects} if on else {}
+        self.context.allow(process, "pci master", name, on=on, **detail)
 
     def master_on(self, claim: Claim) -> None:
         """Attach the owner's arena, then turn bus master on. Raises PermissionDenied, recorded."""

@@ -65,7 +65,7 @@ class Quiescer:
         if claim.mastered:
             do("master off", name, lambda: self.bus.master_off(claim))
             do("reset", name, lambda: self.bus.machine.reset(claim.function.bdf))
-        do("release", name, lambda: self.bus.drop(claim))
+        do("decode", name, lambda: self.bus.drop(claim))
         return steps
 
     def end(self, process: Process) -> Quiesced:
