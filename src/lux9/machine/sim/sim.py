@@ -29,7 +29,7 @@ from .ports import BoardPorts
 from .router import Router
 
 MEMORY = 16 << 30  # arenas in all; pages are there when they are touched
-NUMBER = re.compile(r"\b(0x)?[0-9a-f]*[0-9][0-9a-f]*\b")
+NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9]+)\b")
 WINDOW = 1 << 20  # a message is a write to this much from ADDRESS
 
 
