@@ -3,6 +3,7 @@
     {{ tree /dev/pci lux9.kernel.dev.pci:PciDir }}    a directory's files and ctl commands
     {{ registers lux9.arch.ahci:HBA }}                a block's registers, and the bits of each
     {{ command boot }}                                a command's help
+    {{ policy }}                                      what configuration space keeps from drivers
     {{ messages }}  {{ errors }}                      the protocol's tables
 
 A page cannot say what the code does not: a name that is not there stops the build. MkDocs calls
@@ -75,6 +76,13 @@ def registers(where: str) -> list[str]:
     return table(load(where)).splitlines()
 
 
+def policy() -> list[str]:
+    """What a driver cannot change in configuration space, and why."""
+    from lux9.kernel.hardware.policy import table
+
+    return [*head("where", "what", "why"), *(row(*cells) for cells in table())]
+
+
 # --- the command line -------------------------------------------------------------------------
 
 
@@ -134,6 +142,7 @@ def errors() -> list[str]:
 WORDS: dict[str, Callable[..., list[str]]] = {
     "tree": tree,
     "registers": registers,
+    "policy": policy,
     "command": command,
     "commands": commands,
     "messages": messages,
