@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lux9.arch.ahci import PxCI, PxIS, PxSACT, PxTFD
+from lux9.arch.ahci import CommandInfo, PxCI, PxIS, PxSACT, PxTFD
 from lux9.arch.ata import (
     Command,
     Feature,
@@ -27,6 +27,7 @@ from .rig import DATA, FIS, HIGH, LIST, LOW, SIZE, Rig, image
 
 SECTORS = 4096  # 2 MiB
 LBA = 0x40
+C = CommandInfo(c=True).raw
 
 
 @pytest.fixture(scope="module")
@@ -262,7 +263,7 @@ def test_planned_media_error(rig: Rig) -> None:
     rig.host.media.append(range(10, 11))
     rig.ncq(0, 8, 8, [(DATA, 4096)])
     rig.issue(0, queued=True)
-    failed(rig, 0x40, PxIS(sdbs=True, tfes=True))
+    failed(rig, 0x40, PxIS(tfes=True))
 
 
 def test_a_file_cut_short(rig: Rig, disk: Disk) -> None:
@@ -407,9 +408,9 @@ def test_many_prds(rig: Rig, content: tuple[Path, bytes]) -> None:
 # The rest of the command set
 
 
-def ok(rig: Rig, fis: bytes, data: int = 0) -> None:
+def ok(rig: Rig, fis: bytes, data: int = 0, status: int = 0x50) -> None:
     rig.do(fis, [(DATA, data)] if data else [])
-    assert rig.port.tfd.read().raw == 0x50, rig.reports
+    assert rig.port.tfd.read().raw == status, rig.reports
 
 
 def test_flush_features_power(rig: Rig) -> None:
@@ -417,7 +418,7 @@ def test_flush_features_power(rig: Rig) -> None:
         ok(rig, h2d(command))
     ok(rig, h2d(Command.CHECK_POWER_MODE))
     assert rig.fis.rfis.count.read().count == 0xFF
-    ok(rig, h2d(Command.STANDBY_IMMEDIATE))
+    ok(rig, h2d(Command.STANDBY_IMMEDIATE), status=0x40)
     ok(rig, h2d(Command.CHECK_POWER_MODE))
     assert rig.fis.rfis.count.read().count == 0
     ok(rig, h2d(Command.READ_DMA_EXT, 0, 1, device=LBA), 512)
@@ -520,12 +521,24 @@ def test_odd_tags_and_directions_are_told(rig: Rig) -> None:
 
 
 def test_software_reset(rig: Rig) -> None:
-    rig.do(h2d_control(4))
+    rig.put(0, h2d_control(4), flags=C)
+    rig.issue(0)
     assert rig.ack() == PxIS()
+    assert rig.port.ci.read().ci == 0
     rig.do(h2d_control(0))
     assert rig.port.tfd.read().raw == 0x0130
     assert rig.port.sig.read().raw == 0x101
     assert rig.ack() == PxIS(dhrs=True)
+    ok(rig, h2d(Command.IDENTIFY_DEVICE), 512)
+
+
+def test_software_reset_without_c(rig: Rig) -> None:
+    rig.do(h2d_control(4))
+    assert "without C" in rig.reports[0]
+    rig.do(h2d(Command.IDENTIFY_DEVICE), slot=1)
+    assert rig.port.ci.read().ci == 1
+    rig.port.cmd.update(st=False)
+    rig.port.cmd.update(st=True)
     ok(rig, h2d(Command.IDENTIFY_DEVICE), 512)
 
 

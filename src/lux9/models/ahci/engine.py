@@ -1,7 +1,8 @@
 """What a port does with its command list: headers, command FISes, PRDs, data. Ref: AHCI 1.3.1 §4.2, §5.3, §5.5, §6.
 
-One `run` takes every command that is issued, in the order of the slots, until it has moved its share. Queued commands that end in one run share
-one Set Device Bits FIS and one interrupt. Addresses are looked up again for each run: bus master may have gone off.
+One `run` takes the commands that are issued, in the order of the slots, until it has moved its share. Queued
+commands that end in one run share one Set Device Bits FIS and one interrupt. Addresses are looked up again for
+each run: bus master may have gone off.
 """
 
 from __future__ import annotations
@@ -23,7 +24,7 @@ HEADER = layout(
 FIS = layout(H2D.head, H2D.low, H2D.high, H2D.count, size=H2D.size)
 PRD = layout(Prd.dba, Prd.dbau, Prd.dbc, size=Prd.size)
 PRDT = CommandTable.prdt.offset
-CFL, A, W = (CommandInfo.fields[f].span for f in ("cfl", "a", "w"))
+CFL, A, W, C = (CommandInfo.fields[f].span for f in ("cfl", "a", "w", "c"))
 LONE = H2D.size // 4  # dwords of a Register FIS
 PLAIN = Fis.REGISTER_H2D | 0x80 << 8  # a command, to no port multiplier
 DBC = PrdCount.fields["dbc"].mask
@@ -45,6 +46,7 @@ class Engine:
         self.left = 0  # bytes of the last transfer that the PRDT had no room for
         self.turn = 0  # how much more work this run may do
         self.marked = False  # a PRD with I was used
+        self.held = 0  # slots that wait for a FIS: device control without C in its header
         self.list = memoryview(b"")
 
     # Memory
@@ -87,16 +89,17 @@ class Engine:
         port, ci = self.port, self.port.ci
         slot = 0
         self.turn = TURN
+        self.held &= ci.raw
         try:
             self.list = self.fetch(port.list_at, CommandList.size)
-            while ci.raw and not port.halted and self.turn > 0:
-                slot = (ci.raw & -ci.raw).bit_length() - 1
+            while (due := ci.raw & ~self.held) and not port.halted and self.turn > 0:
+                slot = (due & -due).bit_length() - 1
                 self._take(slot)
         except DmaFault:
             port.stop_at(slot, HBFS)
         self.list = memoryview(b"")  # hold no arena
         self._post()
-        if ci.raw and not port.halted:
+        if ci.raw & ~self.held and not port.halted:
             port.schedule()
 
     def _post(self) -> None:
@@ -106,7 +109,9 @@ class Engine:
             self.port.is_.raw |= DPS
         if self.done:
             done, self.done = self.done, 0
-            self.port.send_device_bits(done, GOOD, 0)
+            assert self.port.drive is not None
+            # The error register is as the last command that was not queued, or the reset, left it: so QEMU
+            self.port.send_device_bits(done, GOOD, self.port.drive.result.features)
 
     def _take(self, slot: int) -> None:
         info, _, ctba, ctbau = HEADER.unpack_from(self.list, slot * HEADER.size)
@@ -138,21 +143,31 @@ class Engine:
             )
             port.stop_at(slot, IFS)
         elif head & 0xFFFF == Fis.REGISTER_H2D:
-            port.ci.raw &= ~(1 << slot)
-            self._control(tail >> 24)
+            self._control(slot, info, tail >> 24)
         elif head & 0xFFFF != PLAIN:
             self.hba.tell(f"{name}: a FIS that begins {head & 0xFFFF:#06x} is taken by nobody")
-            port.ci.raw &= ~(1 << slot)
+            self._taken(slot)
         else:
             self.hba.tell(f"{name}: an ATAPI command for a disk")
 
-    def _control(self, control: int) -> None:
+    def _control(self, slot: int, info: int, control: int) -> None:
         """Device control: SRST set, then clear, resets the device. ATA8-AST, AHCI §10.4.1"""
         port, reset = self.port, bool(control & SRST)
         self._post()
         if port.srst and not reset:
+            self._taken(slot)
             port.software_reset()
+        elif info & C:
+            self._taken(slot)
+        else:  # BSY stays until a FIS comes, and SRST brings none
+            self.hba.tell(
+                f"{port.name} slot {slot}: device control without C: the slot stays issued"
+            )
+            self.held |= 1 << slot
         port.srst = reset
+
+    def _taken(self, slot: int) -> None:
+        self.port.ci.raw &= ~(1 << slot)
 
     # Queued commands, §5.5.2 to §5.5.3; SATA §13.6
 
@@ -175,7 +190,7 @@ class Engine:
         except AtaError as error:
             self._queue_failed(slot, tag, command, error)
             return
-        port.ci.raw &= ~(1 << slot)
+        self._taken(slot)
         self.done |= 1 << tag
 
     def _mislabelled(self, slot: int, tag: int) -> None:
@@ -185,7 +200,7 @@ class Engine:
     def _short(self, slot: int, size: int) -> None:
         """The PRDT is too short for a queued command: nothing is moved, it never ends. §6.1.5"""
         self.hba.tell(f"{self.port.name} slot {slot}: PRDs for {size - self.left} bytes of {size}")
-        self.port.ci.raw &= ~(1 << slot)
+        self._taken(slot)
         self.port.raise_(OFS)
 
     def _queue_failed(self, slot: int, tag: int, command: Registers, error: AtaError) -> None:
@@ -194,11 +209,17 @@ class Engine:
         assert drive is not None
         self._post()
         self.hba.tell(f"{port.name} slot {slot}: {error}")
-        if drive.ncq_log is None:
-            drive.log_failure(tag, command, error)
-        port.ci.raw &= ~(1 << slot)
+        drive.failed_queued(tag, command, error, keep=not self.hba.quirks.runs_on)
+        self._taken(slot)
         port.send_device_bits(0, FAILED, error.error)
-        port.stop_at(slot, 0)
+        self._failed(slot)
+
+    def _failed(self, slot: int) -> None:
+        """The device said that a command failed: halted, but on QEMU. §6.2.2.1"""
+        if self.hba.quirks.runs_on:
+            self.held |= 1 << slot
+        else:
+            self.port.stop_at(slot, 0)
 
     # The others, §5.5.1, §5.4
 
@@ -214,9 +235,9 @@ class Engine:
             self.hba.tell(f"{port.name} slot {slot}: {error}")
             drive.failed(error)
             port.send_register()
-            port.stop_at(slot, 0)
+            self._failed(slot)
             return
-        port.ci.raw &= ~(1 << slot)
+        self._taken(slot)
         port.send_register()
 
     def _carry(self, slot: int, info: int, table: memoryview, transfer: Transfer) -> bool:

@@ -150,5 +150,5 @@ class Events(Model):
             return
         self.tfd.raw = error << 8 | status & fises.SEEN | self.tfd.raw & (BUSY | DRQ)
         self.sact.raw &= ~done
-        quiet = self.hba.quirks.quiet_queue_errors
-        self.raise_(SDBS | (TFES if status & ERR and not quiet else 0))
+        failed = status & ERR and not self.hba.quirks.quiet_queue_errors
+        self.raise_(TFES if failed else SDBS)  # one or the other: §5.3.13

@@ -33,9 +33,8 @@ class Quirks(NamedTuple):
     firmware_time: float = 0.0  # seconds that the firmware then needs, with BOHC.BB
     sticky_is: bool = False  # IS keeps its bit until software clears it, as §10.7.2 has it
     override: bool = False  # CAP.SCLO: PxCMD.CLO works. §3.3.7
-    quiet_queue_errors: bool = (
-        False  # a queued command that fails sets SDBS, not TFES: QEMU before 8.1
-    )
+    runs_on: bool = False  # a command that fails does not stop the list, nor CCS tell it: QEMU
+    quiet_queue_errors: bool = False  # a queued command that fails sets SDBS, not TFES: QEMU 7.2.0
 
 
 class Generic(Model):

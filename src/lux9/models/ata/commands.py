@@ -19,6 +19,7 @@ from .drive import (
     ABRT,
     GOOD,
     LBA_BIT,
+    READY,
     SECTOR,
     UNC,
     AtaError,
@@ -138,14 +139,15 @@ def _flush(drive: Drive, command: Registers) -> Outcome:
     return None
 
 
-def _sleep(drive: Drive, command: Registers) -> Outcome:
-    drive.standby = True
-    return _flush(drive, command)
+def _power(standby: bool) -> Handler:
+    """STANDBY and IDLE in their forms; as QEMU they leave only DRDY. ACS-3 §7.15, §7.53"""
 
+    def handler(drive: Drive, command: Registers) -> Outcome:
+        drive.standby = standby
+        drive.result = replace(drive.result, command=READY)
+        return _flush(drive, command) if standby else None
 
-def _wake(drive: Drive, command: Registers) -> Outcome:
-    drive.standby = False
-    return None
+    return handler
 
 
 def _power_mode(drive: Drive, command: Registers) -> Outcome:
@@ -296,12 +298,12 @@ HANDLERS: dict[int, Handler] = {
     Command.READ_DMA: _transfer(out=False, wide=False, dma=True),
     Command.WRITE_DMA: _transfer(out=True, wide=False, dma=True),
     Command.WRITE_MULTIPLE_FUA_EXT: _transfer(out=True, wide=True, multiple=True, fua=True),
-    Command.STANDBY_IMMEDIATE: _sleep,
-    Command.IDLE_IMMEDIATE: _wake,
-    Command.STANDBY: _sleep,
-    Command.IDLE: _wake,
+    Command.STANDBY_IMMEDIATE: _power(True),
+    Command.IDLE_IMMEDIATE: _power(False),
+    Command.STANDBY: _power(True),
+    Command.IDLE: _power(False),
     Command.CHECK_POWER_MODE: _power_mode,
-    Command.SLEEP: _sleep,
+    Command.SLEEP: _power(True),
     Command.FLUSH_CACHE: _flush,
     Command.FLUSH_CACHE_EXT: _flush,
     Command.IDENTIFY_DEVICE: _fetch(_identify),

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from ...arch import ata
@@ -14,12 +14,13 @@ from . import identify
 
 SECTOR = ata.SECTOR
 GOOD = ata.Status(drdy=True, dwe=True).raw  # ready, seek complete: 0x50
+READY = ata.Status(drdy=True).raw  # 0x40
 FAILED = ata.Status(drdy=True, err=True).raw  # 0x41
 ABRT = ata.Error(abrt=True).raw
 UNC = ata.Error(unc=True).raw
 LBA_BIT = ata.Device(lba=True).raw
 FUA_BIT = ata.Device(fua=True).raw
-DEVICE_FIXED = ata.Device(fua=True, obs=True).raw  # read as one
+DEVICE = ata.Device(fua=True, obs=True).raw  # after reset; two bits that were once always set
 
 
 @dataclass(slots=True)
@@ -78,11 +79,11 @@ class Drive:
         self.standby = False
         self.ncq_log: bytes | None = None
         signature = ata.Signature.ATA
-        self.result = Registers(0x30, DIAGNOSTIC_PASSED, signature >> 8, signature & 0xFF, 0)
+        self.result = Registers(0x30, DIAGNOSTIC_PASSED, signature >> 8, signature & 0xFF, DEVICE)
 
     def done(self, lba: int, count: int, device: int) -> None:
         """Leave what a good end leaves."""
-        self.result = Registers(GOOD, 0, lba, count, device | DEVICE_FIXED)
+        self.result = Registers(GOOD, 0, lba, count, device)
 
     def failed(self, error: AtaError) -> None:
         """Leave what a failed command leaves."""
@@ -132,9 +133,13 @@ class Drive:
         except ReadOnly as error:
             raise AtaError(ABRT, str(error), lba) from None
 
-    def log_failure(self, tag: int, command: Registers, error: AtaError) -> None:
-        """Keep what READ LOG EXT page 10h tells of a queued command. ACS-3 §A.14"""
-        lba = command.lba if error.lba is None else error.lba
-        self.ncq_log = identify.ncq_error(
-            tag, FAILED, error.error, lba, command.count, command.device
-        )
+    def failed_queued(
+        self, tag: int, command: Registers, error: AtaError, *, keep: bool = True
+    ) -> None:
+        """A queued command failed: `keep` it for READ LOG EXT page 10h, and take no other till then. ACS-3 §A.14"""
+        self.result = replace(self.result, features=error.error)
+        if keep and self.ncq_log is None:
+            lba = command.lba if error.lba is None else error.lba
+            self.ncq_log = identify.ncq_error(
+                tag, FAILED, error.error, lba, command.count, command.device
+            )

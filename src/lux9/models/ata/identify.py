@@ -107,12 +107,14 @@ def smart_data() -> bytes:
         at = 2 + 12 * i
         out[at : at + 5] = bytes([id_, flags, 0, value, worst])
         out[at + 5 : at + 11] = raw.to_bytes(6, "little")
-    out[362] = 0x02  # off-line collection: completed
+    out[362] = 0x82  # off-line collection: by itself, completed
+    out[364:366] = (288).to_bytes(2, "little")  # seconds that it takes
     out[367] = 1 << 4 | 1 << 3 | 1  # off-line: self-test, read scanning, immediate
     out[368] = 0x03  # saves attributes by itself, and when told
     out[370] = 0x01  # has an error log
     out[372] = 2  # minutes of a short self-test
     out[373] = 54  # of an extended one
+    out[374] = 1  # of a conveyance one
     return summed(out)
 
 
