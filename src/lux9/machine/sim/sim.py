@@ -23,6 +23,7 @@ from .arenas import Arenas, SimArena
 from .clock import Schedule
 from .decode import NOWHERE, Decode, Read, Write
 from .faults import Plan, Rule
+from .iommu import Iommu
 from .lines import Lines
 from .messages import ADDRESS, Vectors
 from .ports import BoardPorts
@@ -63,10 +64,8 @@ class Sim:
         self.router = Router(self.lines)
         self.vectors = Vectors()
         self.known: list[FunctionInfo] = []  # as firmware left them
-        self._protects = protects
         self._decode = Decode(self.bus, self._calls)
-        self._arenas = Arenas(memory)
-        self._reach: dict[Bdf, list[SimArena]] = {}
+        self.iommu = Iommu(Arenas(memory), protects)
         self._ports = BoardPorts(self.lines, self.config_read, self.config_write)
         self._report: Report = lambda about, text: None
         self._reported: dict[tuple[str, str], int] = {}
@@ -95,7 +94,7 @@ class Sim:
         self.lines.sink = lambda line, asserted: None
         for fn in self.bus.walk():
             fn.close()
-        for arena in self._arenas.all():
+        for arena in self.iommu.arenas.all():
             arena.close()
 
     def pump(self) -> None:
@@ -190,7 +189,7 @@ class Sim:
         return hit
 
     def _ram(self, address: int, width: int) -> memoryview | None:
-        arena = self._arenas.at(address)
+        arena = self.iommu.arenas.at(address)
         if arena is None or address + width > arena.end:
             return None
         return arena.memory[address - arena.bus : address - arena.bus + width]
@@ -247,28 +246,21 @@ class Sim:
 
     def arena(self, size: int) -> Arena:
         """A new arena."""
-        return self._arenas.make(size, self._forget)
-
-    def _forget(self, arena: SimArena) -> None:
-        for arenas in self._reach.values():
-            if arena in arenas:
-                arenas.remove(arena)
+        return self.iommu.make(size)
 
     def attach(self, bdf: Bdf, arena: Arena) -> None:
         """Let a function reach an arena, besides those that it reaches already."""
         assert isinstance(arena, SimArena), "an arena of another machine"
-        reached = self._reach.setdefault(bdf, [])
-        if arena not in reached:
-            reached.append(arena)
+        self.iommu.attach(bdf, arena)
 
     def detach(self, bdf: Bdf) -> None:
         """Let a function reach none."""
-        self._reach.pop(bdf, None)
+        self.iommu.detach(bdf)
 
     @property
     def protects(self) -> bool:
         """Whether the model of an IOMMU is there."""
-        return self._protects
+        return self.iommu.protects
 
     # Interrupts
 
@@ -306,37 +298,11 @@ class Sim:
 
     def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
         """Views of the arenas that cover the range; DmaFault, reported, where the function may not."""
-        above: PciFunction | None = fn
-        while above is not None:
-            if not above.command & MASTER:
-                raise self._refused(fn, address, size, f"bus master of {above.name} is off")
-            above = above.bus.parent if above.bus else None
-        reach = self._reach.get(fn.bdf, ()) if self._protects else self._arenas.all()
-        end = address + size
-        for arena in reach:
-            if arena.bus <= address and end <= arena.end:
-                return [arena.memory[address - arena.bus : end - arena.bus]]
-        return self._scattered(fn, address, size, reach)
-
-    def _scattered(
-        self, fn: PciFunction, address: int, size: int, reach: Iterable[SimArena]
-    ) -> list[memoryview]:
-        """A range that several arenas cover, one after another."""
-        views: list[memoryview] = []
-        at, end = address, address + size
-        while at < end:
-            arena = next((a for a in reach if a.bus <= at < a.end), None)
-            if arena is None:
-                raise self._refused(fn, at, end - at, "no arena of the function is there")
-            stop = min(end, arena.end)
-            views.append(arena.memory[at - arena.bus : stop - arena.bus])
-            at = stop
-        return views
-
-    def _refused(self, fn: PciFunction, address: int, size: int, why: str) -> DmaFault:
-        fault = DmaFault(f"DMA of {size} bytes at {address:#x} refused: {why}")
-        self.report(fn, str(fault))
-        return fault
+        try:
+            return self.iommu.dma(fn, address, size)
+        except DmaFault as fault:
+            self.report(fn, str(fault))
+            raise
 
     def interrupt(self, fn: PciFunction, asserted: bool) -> None:
         """A pin rose or fell."""
