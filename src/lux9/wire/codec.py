@@ -260,6 +260,9 @@ class Declared:
     def __eq__(self, other: object) -> bool:
         return type(self) is type(other) and bool(_same(self, other))
 
+    def __ne__(self, other: object) -> bool:  # a tuple has its own
+        return not self == other
+
     def __hash__(self) -> int:
         return hash((type(self), tuple(self)))  # type: ignore[arg-type]
 
@@ -327,11 +330,11 @@ def message(number: int) -> Callable[[type[C]], type[C]]:
         def encode(m: Any, tag: int) -> bytes:
             try:
                 body = put(m)
+                return bytes(HEADER.pack(len(body) + 7, number, tag) + body)
             except (struct.error, OverflowError) as error:
                 raise ProtocolError(
                     f"{cls.__name__}: a field does not fit its width: {error}"
                 ) from None
-            return bytes(HEADER.pack(len(body) + 7, number, tag) + body)
 
         def parse(buf: memoryview, at: int, end: int) -> Any:
             value, last = get(buf, at, end)
