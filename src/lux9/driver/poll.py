@@ -76,7 +76,7 @@ class Spinner:
         self, source: Source, clock: Callable[[], float] = time.perf_counter, longest: float = SPIN
     ) -> None:
         self.source, self.clock, self.longest = source, clock, longest
-        self.took = 0.0  # a moving mean of seconds from issue to completion
+        self.took = longest / 3  # a moving mean of seconds from issue to completion; at first a guess
         self.armed = True
         self._since = 0.0  # when progress was last seen
         self._misses = 0
