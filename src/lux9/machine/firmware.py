@@ -69,6 +69,11 @@ def q35_spaces() -> Spaces:
     }
 
 
+def pc_spaces() -> Spaces:
+    """Where a board with an i440FX has room: as q35, but ports below 0xc000 are the PIIX4's and ACPI's."""
+    return {**q35_spaces(), "io": Space(0xC000, 0xFFFF)}
+
+
 @dataclass
 class Wish:
     """Room that is wanted: of a BAR, or of all that is behind a bridge."""

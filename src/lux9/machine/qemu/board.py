@@ -1,0 +1,123 @@
+"""What QEMU is asked to be: the board, its disks, whatever else is plugged in, as a list of options.
+
+Media are given as `-blockdev` with JSON, so that no name needs escaping; `--device` and `--drive` are QEMU's own
+words, passed on as they are.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+from ...errors import UserError
+
+Kind = Literal["q35", "pc"]
+PROGRAM = "qemu-system-x86_64"
+QUIET = "accel=tcg,pit=off,hpet=off,smm=off,vmport=off,max-ram-below-4g=2G"
+SATA_PORTS, IDE_UNITS = 6, 2
+FORMATS = ("raw", "qcow2", "qed", "vdi", "vhdx", "vmdk", "vpc", "luks", "null-co", "null-aio")
+SIZE = 1 << 30
+
+
+@dataclass(frozen=True)
+class Medium:
+    """A disk or a CD. `faults` are blkdebug's `inject-error` rules: its events, sectors and errnos."""
+
+    path: Path
+    format: str = "raw"
+    read_only: bool = False
+    cdrom: bool = False
+    faults: Sequence[Mapping[str, object]] = ()
+
+    @classmethod
+    def parse(cls, text: str, *, read_only: bool = False, cdrom: bool = False) -> Medium:
+        """`IMG` or `IMG:FORMAT`. Raises UserError when there is no such file."""
+        name, colon, format = text.rpartition(":")
+        if not colon or format not in FORMATS:
+            name, format = text, "raw"
+        path = Path(name)
+        if not path.exists():
+            raise UserError(
+                f"{name}: no such file; a disk is an image, or IMAGE:FORMAT ({', '.join(FORMATS)})"
+            )
+        return cls(path.absolute(), format, read_only or cdrom, cdrom)
+
+    def node(self, name: str) -> str:
+        """Its `-blockdev`."""
+        file: dict[str, object] = {"driver": "file", "filename": str(self.path)}
+        if self.faults:
+            rules = [dict(rule) for rule in self.faults]
+            file = {"driver": "blkdebug", "image": file, "inject-error": rules}
+        if self.format.startswith("null"):
+            node: dict[str, object] = {"driver": self.format, "size": SIZE, "read-zeroes": True}
+        else:
+            node = {"driver": self.format, "file": file}
+        return json.dumps({**node, "node-name": name, "read-only": self.read_only})
+
+
+@dataclass(frozen=True)
+class Board:
+    """A machine for QEMU. `devices`, `drives` and `extra` are QEMU's strings."""
+
+    kind: Kind = "q35"
+    media: Sequence[Medium] = ()
+    devices: Sequence[str] = ()
+    drives: Sequence[str] = ()
+    extra: Sequence[str] = ()
+    memory: int = SIZE
+    program: str = PROGRAM
+    keep_log: bool = False
+    limit: float = field(default=5.0)  # seconds for an answer
+
+    @property
+    def found(self) -> str | None:
+        """Where QEMU is, or None."""
+        return shutil.which(self.program)
+
+    def options(self) -> list[str]:
+        """What makes the board; memory, sockets and the doorbell are not among it."""
+        out = [
+            "-machine",
+            f"{self.kind},{QUIET}",
+            "-nodefaults",
+            "-no-user-config",
+            "-display",
+            "none",
+        ]
+        for number, medium in enumerate(self.media):
+            out += ["-blockdev", medium.node(f"disk{number}")]
+        for drive in self.drives:
+            out += ["-drive", drive]
+        for device in (*self._places(), *self.devices):
+            out += ["-device", device]
+        return [*out, *self.extra]
+
+    def _places(self) -> Iterator[str]:
+        """The media on the board's own controllers, then on further ones."""
+        buses = self._ide() if self.kind == "pc" else self._sata()
+        for number, medium in enumerate(self.media):
+            controller, bus = next(buses)
+            if controller:
+                yield controller
+            what = "ide-cd" if medium.cdrom else "ide-hd"
+            yield f"{what},drive=disk{number},{bus}"
+
+    def _sata(self) -> Iterator[tuple[str, str]]:
+        yield from (("", f"bus=ide.{port}") for port in range(SATA_PORTS))
+        yield from _further()
+
+    def _ide(self) -> Iterator[tuple[str, str]]:
+        yield from (("", f"bus=ide.{n // IDE_UNITS},unit={n % IDE_UNITS}") for n in range(4))
+        yield from _further()
+
+
+def _further() -> Iterator[tuple[str, str]]:
+    """AHCI controllers, one after another, and their ports."""
+    for n in range(1, 24):
+        for port in range(SATA_PORTS):
+            yield ("" if port else f"ahci,id=ahci{n}", f"bus=ahci{n}.{port}")
+    raise UserError("no room for another disk: 23 further controllers are full")

@@ -1,0 +1,165 @@
+"""QEMU as a child process: what it inherits, how it is watched, and how it ends.
+
+It is never told of a socket's or a file's name, but given descriptors: nothing lies about when it is killed. It
+dies with us (PDEATHSIG). The guest's processor runs three bytes, `cli; hlt; jmp`, for ever: virtual time runs, and
+nothing else. A processor that is stopped (-S) would stop time too, and with it devices that use timers.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ctypes
+import os
+import shlex
+import signal
+import socket
+import subprocess
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from ...errors import UserError
+
+ROM_SIZE, RESET = 64 << 10, 0xFFF0  # the processor starts 16 bytes below 4 GiB
+HALT = bytes((0xFA, 0xF4, 0xEB, 0xFD))  # cli; hlt; jmp to the hlt
+PR_SET_PDEATHSIG = 1  # linux/prctl.h
+GRACE = 3.0  # seconds from SIGTERM to SIGKILL
+TAIL = 4096  # bytes of its messages that are shown
+
+_libc = ctypes.CDLL(None)
+
+
+def halt_rom() -> int:
+    """A memfd with the firmware."""
+    fd = os.memfd_create("halt-rom", os.MFD_CLOEXEC)
+    image = bytearray(b"\xff" * ROM_SIZE)
+    image[RESET : RESET + len(HALT)] = HALT
+    os.write(fd, image)
+    return fd
+
+
+def _die_with_parent() -> None:
+    """A QEMU does not outlive its kernel, even one that was killed."""
+    _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
+
+
+class Child:
+    """A running QEMU. `ended(why)` is called once, from the loop."""
+
+    def __init__(
+        self, program: str, options: Sequence[str], keep: Sequence[int], log: Path | None
+    ) -> None:
+        self.qtest, theirs = socket.socketpair()
+        self.monitor, monitor = socket.socketpair()
+        rom = halt_rom()
+        self._log = self._open_log(log)
+        argv = [
+            program,
+            *("-bios", f"/dev/fd/{rom}"),
+            *("-chardev", f"socket,id=qtest,fd={theirs.fileno()}", "-qtest", "chardev:qtest"),
+            *("-qtest-log", "none"),
+            *("-chardev", f"socket,id=qmp,fd={monitor.fileno()}"),
+            *("-mon", "chardev=qmp,mode=control"),
+            *options,
+        ]
+        if log is not None:
+            os.write(self._log, f"# {shlex.join(argv)}\n".encode())
+            argv += ["-d", "guest_errors,unimp"]
+        try:
+            self.process = subprocess.Popen(
+                argv,
+                stdin=subprocess.DEVNULL,
+                stdout=self._log,
+                stderr=self._log,
+                pass_fds=[rom, theirs.fileno(), monitor.fileno(), *keep],
+                preexec_fn=_die_with_parent,
+            )
+        except OSError as error:
+            self._shut()
+            raise UserError(f"{program}: cannot be started: {error.strerror}") from None
+        finally:
+            os.close(rom)
+            theirs.close()
+            monitor.close()
+        self.pid = self.process.pid
+        self._pidfd = os.pidfd_open(self.pid)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    def _open_log(self, log: Path | None) -> int:
+        if log is None:
+            return os.memfd_create("qemu-log", os.MFD_CLOEXEC)
+        try:
+            return os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"{log}: cannot be written: {error.strerror}") from None
+
+    def watch(self, ended: Callable[[str], None]) -> None:
+        """Call `ended` from the loop when it ends."""
+
+        def over() -> None:
+            self._unwatch()
+            ended(self.fate())
+
+        self._loop = asyncio.get_running_loop()
+        self._loop.add_reader(self._pidfd, over)
+
+    def _unwatch(self) -> None:
+        if self._loop is not None:
+            self._loop.remove_reader(self._pidfd)
+            self._loop = None
+
+    @property
+    def running(self) -> bool:
+        """Whether it has not ended yet."""
+        return self.process.poll() is None
+
+    def fate(self) -> str:
+        """How it ended, and what it said last."""
+        try:
+            status = self.process.wait(0.5)
+        except subprocess.TimeoutExpired:
+            return "QEMU hung up"
+        how = (
+            f"was killed by {signal.Signals(-status).name}"
+            if status < 0
+            else f"exited with status {status}"
+        )
+        said = self.said()
+        return f"QEMU {how}" + (f": {said}" if said else "")
+
+    def said(self) -> str:
+        """The end of what it wrote to its standard error, on one line."""
+        size = os.fstat(self._log).st_size
+        text = os.pread(self._log, TAIL, max(size - TAIL, 0)).decode(errors="replace")
+        lines = [line for line in text.splitlines() if line and not line.startswith("# ")]
+        return "; ".join(line.removeprefix("qemu-system-x86_64: ") for line in lines[-5:])
+
+    def kill(self) -> None:
+        """End it at once, even if it is stopped."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+
+    async def close(self) -> None:
+        """End it, wait for that, and close everything that led to it."""
+        self._unwatch()
+        loop = asyncio.get_running_loop()
+        over = loop.create_future()
+        loop.add_reader(self._pidfd, lambda: over.done() or over.set_result(None))
+        try:
+            for end in (self.process.terminate, self.process.kill):
+                with contextlib.suppress(ProcessLookupError):
+                    end()
+                await asyncio.wait([over], timeout=GRACE)
+                if over.done():
+                    break
+        finally:
+            loop.remove_reader(self._pidfd)
+            self.kill()
+            self.process.wait()
+            os.close(self._pidfd)
+            self._shut()
+
+    def _shut(self) -> None:
+        self.qtest.close()
+        self.monitor.close()
+        os.close(self._log)

@@ -1,0 +1,367 @@
+"""QEMU as a machine: its chipset and its devices, with no guest. We are the kernel of that machine.
+
+Accesses go over one qtest socket, synchronously; interrupts come back over it, messages as eventfds. All of these
+are in one epoll set, which is what the event loop watches: so the loop never touches the socket itself, and it
+stays blocking. When QEMU is gone, every read gives all ones, as from a slot whose card was pulled out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import select
+from collections import deque
+from pathlib import Path
+
+from ...arch import ich9
+from ...arch.pci import Command, Header0, bdf_text
+from ...errors import DeviceError, DeviceGone, UserError
+from .. import firmware
+from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
+from ..functions import FunctionInfo
+from ..reset import by_config
+from . import doorbell
+from .arenas import Arenas, options as memory_options
+from .board import Board
+from .config import IN, OUT, READ, WRITE, ConfigSpace
+from .doorbell import Doorbell
+from .launch import Child
+from .lines import Lines
+from .qtest import QemuGone, Qtest
+
+BEAT = 1.0  # seconds between two looks whether QEMU still answers
+READY = 20.0  # seconds until QEMU answers its first command
+BURST = 64  # messages of one vector told at once: what the kernel keeps for a reader
+MEM_READ = {**READ, 8: b"readq"}
+MEM_WRITE = {**WRITE, 8: b"writeq"}
+
+
+def ones(width: int) -> int:
+    """What a read of `width` bytes gives when nobody answers."""
+    return (1 << 8 * width) - 1
+
+
+class Qemu:
+    """A machine in QEMU."""
+
+    name = "qemu"
+
+    def __init__(self, board: Board | None = None) -> None:
+        self.board = board or Board()
+        self.known: list[FunctionInfo] = []  # as firmware left them
+        self.gone: list[
+            tuple[int, int]
+        ] = []  # addresses (start, end) of functions that were pulled out
+        self.why = ""  # why it is no more
+        self._arenas: Arenas | None = None
+        self._bell: Doorbell | None = None
+        self._child: Child | None = None
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._epoll: select.epoll | None = None
+        self._beat: asyncio.TimerHandle | None = None
+        self._soon = False  # `_turn` was asked for
+        self._rung: deque[int] = deque()
+
+    # Its life
+
+    def why_not(self) -> list[Lack]:
+        """Only the program is needed."""
+        if self.board.found is None:
+            remedy = "apt-get install --no-install-recommends qemu-system-x86 qemu-utils"
+            return [Lack(f"{self.board.program} is not there", remedy)]
+        return []
+
+    async def start(self, sink: Sink, report: Report) -> None:
+        """Start QEMU, be its firmware, and tell interrupts from here. Raises UserError with QEMU's own words."""
+        if lacks := self.why_not():
+            raise UserError("; ".join(f"{lack.what}: {lack.remedy}" for lack in lacks))
+        self._report, self._loop = report, asyncio.get_running_loop()
+        self.lines = Lines(sink, self._ask_turn, lambda: self.qtest.quiet)
+        try:
+            await self._launch()
+            self._wire()
+            self._firmware()
+        except QemuGone:
+            why = self._child.fate() if self._child else self.why
+            await self.close()
+            raise UserError(f"the machine did not come up: {why}") from None
+        except BaseException:
+            await self.close()
+            raise
+
+    async def _launch(self) -> None:
+        self._arenas = arenas = Arenas(self.board.memory)
+        self._bell = bell = Doorbell()
+        log = Path(f"qemu-{os.getpid()}.log") if self.board.keep_log else None
+        options = [*self.board.options(), *memory_options(arenas.nodes), *bell.options]
+        keep = [bell.theirs.fileno(), *(node.fd for node in arenas.nodes)]
+        assert self.board.found is not None, "why_not was asked"
+        self._child = child = Child(self.board.found, options, keep, log)
+        bell.theirs.close()
+        self.qtest = Qtest(child.qtest, self.lines.drive, self._lost, self.board.limit)
+        child.qtest.sendall(b"irq_intercept_in ioapic\n")
+        await self._answered(child)
+        self.qtest.owed = 1
+
+    async def _answered(self, child: Child) -> None:
+        """Until the first answer, or the end, is there to be read."""
+        assert self._loop is not None
+        answered = self._loop.create_future()
+        epoll = select.epoll()
+        epoll.register(child.qtest, select.EPOLLIN)
+        self._loop.add_reader(epoll.fileno(), lambda: answered.done() or answered.set_result(None))
+        try:
+            async with asyncio.timeout(READY):
+                await answered
+        except TimeoutError:
+            raise UserError(f"QEMU did not start within {READY:g} s: {child.said()}") from None
+        finally:
+            self._loop.remove_reader(epoll.fileno())
+            epoll.close()
+
+    def _wire(self) -> None:
+        """Everything that can happen, in one set that the loop watches."""
+        assert self._loop is not None
+        assert self._child is not None
+        assert self._bell is not None
+        self._epoll = epoll = select.epoll()
+        epoll.register(self._child.qtest, select.EPOLLIN)
+        self._vectors = {fd: n for n, fd in enumerate(self._bell.events)}
+        for fd in self._vectors:
+            epoll.register(fd, select.EPOLLIN)
+        self._loop.add_reader(epoll.fileno(), self._happened)
+        self._child.watch(self._ended)
+        self.qtest.soon = self._ask_turn
+        self._tick()
+
+    def _firmware(self) -> None:
+        """As firmware would: configuration space mapped, the doorbell placed, then everything else."""
+        self.config = config = ConfigSpace(self.qtest)
+        config.hidden_write(Header0.bar.offset, 4, doorbell.REGISTERS)
+        config.hidden_write(Header0.command.offset, 2, Command(mem=True).raw)
+        self.assign()
+
+    def assign(self) -> None:
+        """Places for whatever has none."""
+        spaces = firmware.pc_spaces() if self.board.kind == "pc" else firmware.q35_spaces()
+        self.known = firmware.assign(self, self.known, spaces)
+        self.qtest.collect()
+
+    async def close(self) -> None:
+        """End QEMU; nothing of it stays."""
+        if self._beat is not None:
+            self._beat.cancel()
+            self._beat = None
+        if self._epoll is not None:
+            assert self._loop is not None
+            self._loop.remove_reader(self._epoll.fileno())
+            self._epoll.close()
+            self._epoll = None
+        self.why = self.why or "it was closed"
+        if self._child is not None:
+            self.qtest.gone = self.qtest.gone or "it was closed"
+            child, self._child = self._child, None
+            await child.close()
+        if self._bell is not None:
+            self._bell.close()
+            self._bell = None
+        if self._arenas is not None:
+            self._arenas.close()
+            self._arenas = None
+
+    # What happens
+
+    def _happened(self) -> None:
+        """Something is there to be read: take it, then tell the kernel."""
+        assert self._epoll is not None
+        self._look(0)
+        self._turn()
+
+    def _look(self, timeout: float) -> None:
+        if self._epoll is None:
+            return
+        assert self._child is not None
+        socket = self._child.qtest.fileno()
+        for fd, _ in self._epoll.poll(timeout):
+            if fd == socket:
+                self._take(fd)
+            else:
+                self._ring(self._vectors[fd])
+
+    def _take(self, fd: int) -> None:
+        if self.qtest.gone and self._epoll is not None:
+            with contextlib.suppress(OSError):
+                self._epoll.unregister(fd)
+        self.qtest.take()
+
+    def _ring(self, vector: int) -> None:
+        assert self._bell is not None
+        count = min(self._bell.count(vector), BURST)
+        if vector in self._bell.owner:
+            self._rung.extend([doorbell.FIRST + vector] * count)
+
+    def _ask_turn(self) -> None:
+        """Let `_turn` come in the loop's next turn."""
+        if not self._soon and self._loop is not None and not self._loop.is_closed():
+            self._soon = True
+            self._loop.call_soon(self._turn)
+
+    def _turn(self) -> None:
+        """Send what was posted, and tell what there is to tell."""
+        self._soon = False
+        self.qtest.flush()
+        while self._rung:
+            self.lines.sink(self._rung.popleft(), True)
+        self.lines.deliver()
+        self.qtest.flush()
+
+    def pump(self) -> None:
+        """Wait a millisecond for something to happen, and tell it."""
+        self.qtest.flush()
+        self._look(0.001)
+        self._turn()
+
+    def _tick(self) -> None:
+        """See to it that QEMU lives: an answer is due within the limit, whatever was asked."""
+        assert self._loop is not None
+        self._look(0)
+        if self.qtest.overdue():
+            self.qtest.give_up(f"QEMU did not answer for {self.qtest.limit:g} s")
+        elif self.qtest.quiet:
+            self.qtest.post(b"endianness")
+        self._turn()
+        if not self.qtest.gone:
+            self._beat = self._loop.call_later(BEAT, self._tick)
+
+    # When it is no more
+
+    def _ended(self, why: str) -> None:
+        """The process is over."""
+        self.why = why
+        self.qtest.give_up(why)
+
+    def _lost(self, why: str) -> None:
+        """From here all reads give all ones; whoever waits for an interrupt has one, and will see."""
+        assert self._child is not None
+        self._child.kill()
+        if not self.why:
+            self.why = self._child.fate() if why.startswith("QEMU hung up") else why
+        if self._loop is not None and not self._loop.is_closed():
+            self._loop.call_soon(self._tell_the_end)
+
+    def _tell_the_end(self) -> None:
+        if self._child is None:
+            return  # closed meanwhile
+        self._report("qemu", f"{self.why}; every function counts as removed")
+        self.lines.wake()
+        assert self._bell is not None
+        for vector in list(self._bell.owner):
+            self.lines.sink(doorbell.FIRST + vector, True)
+
+    # Configuration space
+
+    def config_read(self, bdf: Bdf, offset: int, width: int) -> int:
+        """One access; all ones where no function is."""
+        try:
+            return self.config.read(bdf, offset, width)
+        except QemuGone:
+            return ones(width)
+
+    def config_write(self, bdf: Bdf, offset: int, width: int, value: int) -> None:
+        """One access, answered: what it changes must be so before the next access of any kind."""
+        with contextlib.suppress(QemuGone):
+            self.config.write(bdf, offset, width, value)
+
+    def config_size(self, bdf: Bdf) -> int:
+        """4096 for PCI Express functions on q35; else 256."""
+        try:
+            return self.config.size(bdf)
+        except QemuGone:
+            return 256
+
+    # Memory and ports
+
+    def mem_read(self, address: int, width: int) -> int:
+        """One access: one round trip."""
+        try:
+            value = int(self.qtest.ask(b"%s 0x%x" % (MEM_READ[width], address)), 16)
+        except QemuGone:
+            return ones(width)
+        if not value and self.gone and self._pulled_out(address):
+            return ones(width)  # nobody is there: QEMU would have it zero
+        return value
+
+    def mem_write(self, address: int, width: int, value: int) -> None:
+        """One access, posted."""
+        self.qtest.post(b"%s 0x%x 0x%x" % (MEM_WRITE[width], address, value))
+
+    def io_read(self, port: int, width: int) -> int:
+        """One access: one round trip."""
+        try:
+            return int(self.qtest.ask(b"%s 0x%x" % (IN[width], port)), 16)
+        except QemuGone:
+            return ones(width)
+
+    def io_write(self, port: int, width: int, value: int) -> None:
+        """One access, posted."""
+        self.qtest.post(b"%s 0x%x 0x%x" % (OUT[width], port, value))
+        if port in (ich9.ELCR1, ich9.ELCR2):
+            shift = 8 * (port - ich9.ELCR1)
+            self._elcr = self._elcr & ~(0xFF << shift) | value << shift
+            self.lines.elcr(self._elcr)
+
+    _elcr = 0
+
+    def _pulled_out(self, address: int) -> bool:
+        return any(start <= address < end for start, end in self.gone)
+
+    # Arenas: QEMU's devices reach all of memory
+
+    protects = False
+
+    def arena(self, size: int) -> Arena:
+        """A new arena."""
+        assert self._arenas is not None, "the machine was not started"
+        return self._arenas.make(size)
+
+    def attach(self, bdf: Bdf, arena: Arena) -> None:
+        """Nothing stands between."""
+
+    def detach(self, bdf: Bdf) -> None:
+        """Nothing stands between."""
+
+    # Interrupts
+
+    def mask(self, line: int) -> None:
+        """Keep a line from the sink."""
+        self.lines.mask(line)
+
+    def unmask(self, line: int) -> None:
+        """Let it through again."""
+        self.lines.unmask(line)
+
+    def messages(self, bdf: Bdf, count: int) -> list[Message]:
+        """Vectors for a function."""
+        assert self._bell is not None, "the machine was not started"
+        return self._bell.give(bdf, count)
+
+    def free_messages(self, bdf: Bdf) -> None:
+        """Take them back."""
+        if self._bell is not None:
+            self._bell.free(bdf)
+
+    # Reset
+
+    def reset(self, bdf: Bdf) -> str:
+        """By the function's own means."""
+        if self.qtest.gone:
+            raise DeviceGone(f"{bdf_text(bdf)} went with QEMU: {self.why}")
+        how = by_config(self, bdf, lambda seconds: None)
+        self.qtest.flush()
+        if how is None:
+            raise DeviceError(
+                f"{bdf_text(bdf)} cannot be reset: it has no function level reset, loses no state in D3hot, "
+                "and is not alone behind a bridge"
+            )
+        return how
