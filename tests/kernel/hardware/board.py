@@ -11,6 +11,7 @@ from lux9.arch.pci import Pin
 from lux9.kernel.audit import Audit
 from lux9.kernel.hardware import Hardware
 from lux9.kernel.process import ALL, Cap, Process
+from lux9.machine.abstract import Arena
 from lux9.machine.sim import Sim
 from lux9.models.bridge import Bridge
 from lux9.models.capabilities import Advanced, Express, Msi, Msix, Power
@@ -64,6 +65,37 @@ class Gadget(PciFunction):
         view[:] = data
 
 
+class Watched(Sim):
+    """The sim, with what the kernel asked of it to be looked at."""
+
+    def __init__(self, functions: list[tuple[int, PciFunction]]) -> None:
+        super().__init__(functions)
+        self.reach: dict[int, list[Arena]] = {}
+        self.masked = set[int]()
+        self.walled = True
+
+    def attach(self, bdf: int, arena: Arena) -> None:
+        super().attach(bdf, arena)
+        if arena not in self.reach.setdefault(bdf, []):
+            self.reach[bdf].append(arena)
+
+    def detach(self, bdf: int) -> None:
+        super().detach(bdf)
+        self.reach.pop(bdf, None)
+
+    def mask(self, line: int) -> None:
+        self.masked.add(line)
+        super().mask(line)
+
+    def unmask(self, line: int) -> None:
+        self.masked.discard(line)
+        super().unmask(line)
+
+    @property
+    def protects(self) -> bool:
+        return self.walled
+
+
 class Board:
     """Sim, hardware and audit, and processes to use them."""
 
@@ -79,7 +111,7 @@ class Board:
             (0x1C << 3, self.bridge),
             (0x1F << 3, Lpc()),
         ]
-        self.sim = Sim(functions)
+        self.sim = Watched(functions)
         self.audit, self.logged = Audit(), list[str]()
         self.hw = Hardware(self.sim, self.audit, self.logged.append, clock=lambda: 0.0)
         self.late: list[Callable[[], None]] = []

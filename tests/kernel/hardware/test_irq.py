@@ -24,7 +24,7 @@ def registered(
 
 
 def masked(board: Board, line: int = LINE) -> bool:
-    return bool(board.sim.lines._masked >> line & 1)  # pyright: ignore[reportPrivateUsage]
+    return line in board.sim.masked
 
 
 def done(wait: Pending[str]) -> bool:
