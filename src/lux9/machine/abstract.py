@@ -17,9 +17,20 @@ Report = Callable[[str, str], None]  # (what it is about, text): for the audit a
 class Arena(Protocol):
     """Memory that devices can reach. The file can be mapped by one process and handed to nobody else."""
 
-    fd: int  # a memfd of `size` bytes
-    bus: int  # the address that a device uses for offset 0
-    size: int
+    @property
+    def fd(self) -> int:
+        """A memfd of `size` bytes."""
+        ...
+
+    @property
+    def bus(self) -> int:
+        """The address that a device uses for offset 0."""
+        ...
+
+    @property
+    def size(self) -> int:
+        """Bytes."""
+        ...
 
     def view(self) -> memoryview:
         """All of it, in this process, writable."""

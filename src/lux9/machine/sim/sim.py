@@ -65,7 +65,7 @@ class Sim:
         self.vectors = Vectors()
         self.known: list[FunctionInfo] = []  # as firmware left them
         self._decode = Decode(self.bus, self._calls)
-        self.iommu = Iommu(Arenas(memory), protects)
+        self.reach = Iommu(Arenas(memory), protects)
         self._ports = BoardPorts(self.lines, self.config_read, self.config_write)
         self._report: Report = lambda about, text: None
         self._reported: dict[tuple[str, str], int] = {}
@@ -94,7 +94,7 @@ class Sim:
         self.lines.sink = lambda line, asserted: None
         for fn in self.bus.walk():
             fn.close()
-        for arena in self.iommu.arenas.all():
+        for arena in self.reach.arenas.all():
             arena.close()
 
     def pump(self) -> None:
@@ -189,7 +189,7 @@ class Sim:
         return hit
 
     def _ram(self, address: int, width: int) -> memoryview | None:
-        arena = self.iommu.arenas.at(address)
+        arena = self.reach.arenas.at(address)
         if arena is None or address + width > arena.end:
             return None
         return arena.memory[address - arena.bus : address - arena.bus + width]
@@ -246,21 +246,21 @@ class Sim:
 
     def arena(self, size: int) -> Arena:
         """A new arena."""
-        return self.iommu.make(size)
+        return self.reach.make(size)
 
     def attach(self, bdf: Bdf, arena: Arena) -> None:
         """Let a function reach an arena, besides those that it reaches already."""
         assert isinstance(arena, SimArena), "an arena of another machine"
-        self.iommu.attach(bdf, arena)
+        self.reach.attach(bdf, arena)
 
     def detach(self, bdf: Bdf) -> None:
         """Let a function reach none."""
-        self.iommu.detach(bdf)
+        self.reach.detach(bdf)
 
     @property
     def protects(self) -> bool:
         """Whether the model of an IOMMU is there."""
-        return self.iommu.protects
+        return self.reach.protects
 
     # Interrupts
 
@@ -299,7 +299,7 @@ class Sim:
     def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
         """Views of the arenas that cover the range; DmaFault, reported, where the function may not."""
         try:
-            return self.iommu.dma(fn, address, size)
+            return self.reach.dma(fn, address, size)
         except DmaFault as fault:
             self.report(fn, str(fault))
             raise
