@@ -106,7 +106,7 @@ class Engine:
         """Tell of the queued commands that ended."""
         if self.marked:
             self.marked = False
-            self.port.is_.raw |= DPS
+            self.port.raise_(DPS)
         if self.done:
             done, self.done = self.done, 0
             assert self.port.drive is not None
