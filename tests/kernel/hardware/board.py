@@ -70,30 +70,30 @@ class Watched(Sim):
 
     def __init__(self, functions: list[tuple[int, PciFunction]]) -> None:
         super().__init__(functions)
-        self.reach: dict[int, list[Arena]] = {}
-        self.masked = set[int]()
-        self.walled = True
+        self.asked_reach: dict[int, list[Arena]] = {}
+        self.asked_masked = set[int]()
+        self.asked_walled = True
 
     def attach(self, bdf: int, arena: Arena) -> None:
         super().attach(bdf, arena)
-        if arena not in self.reach.setdefault(bdf, []):
-            self.reach[bdf].append(arena)
+        if arena not in self.asked_reach.setdefault(bdf, []):
+            self.asked_reach[bdf].append(arena)
 
     def detach(self, bdf: int) -> None:
         super().detach(bdf)
-        self.reach.pop(bdf, None)
+        self.asked_reach.pop(bdf, None)
 
     def mask(self, line: int) -> None:
-        self.masked.add(line)
+        self.asked_masked.add(line)
         super().mask(line)
 
     def unmask(self, line: int) -> None:
-        self.masked.discard(line)
+        self.asked_masked.discard(line)
         super().unmask(line)
 
     @property
     def protects(self) -> bool:
-        return self.walled
+        return self.asked_walled
 
 
 class Board:

@@ -118,7 +118,7 @@ def test_master_attaches_the_arena_and_off_takes_it_away(board: Board) -> None:
     board.a.send(one.arena.bus, b"hello")
     assert bytes(one.arena.view()[:5]) == b"hello"
     board.hw.bus.master(one, A, False)
-    assert board.sim.reach == {}
+    assert board.sim.asked_reach == {}
     with pytest.raises(DmaFault):
         board.a.send(one.arena.bus, b"later")
 

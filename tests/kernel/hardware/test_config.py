@@ -190,7 +190,7 @@ def test_master_by_the_command_register_is_master_by_ctl(board: Board) -> None:
     assert board.hw.functions[A].claim is not None
     file.pwrite(Command(mem=True).raw.to_bytes(4, "little"), 4)
     assert Command.of(int(board.a.command)) == Command(mem=True)
-    assert board.sim.reach == {}
+    assert board.sim.asked_reach == {}
 
 
 @pytest.mark.parametrize("width", [1, 2, 4])

@@ -24,7 +24,7 @@ def registered(
 
 
 def masked(board: Board, line: int = LINE) -> bool:
-    return line in board.sim.masked
+    return line in board.sim.asked_masked
 
 
 def done(wait: Pending[str]) -> bool:

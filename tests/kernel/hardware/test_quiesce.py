@@ -57,7 +57,7 @@ def test_nothing_is_left(board: Board) -> None:
     assert one.arena is None
     assert Command.of(int(board.a.command)) == Command()
     assert (board.a.resets, board.b.resets) == (1, 1)
-    assert board.sim.masked == set(range(24))
+    assert board.sim.asked_masked == set(range(24))
     with pytest.raises(DmaFault):
         board.a.send(arena.bus, b"after death")
 
@@ -98,7 +98,7 @@ def test_memory_that_may_still_be_written_stays_in_quarantine(
         write(bdf, offset, width, value | 4 if (bdf, offset) == (0x1A << 3, 4) else value)
 
     monkeypatch.setattr(board.sim, "config_write", stuck)
-    board.sim.walled = protects
+    board.sim.asked_walled = protects
     done = board.hw.end(one)
     assert [s.action for s in done.steps if s.failed and s.target == A] == ["master off", "reset"]
     with pytest.raises(Stale):

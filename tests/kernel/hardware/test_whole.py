@@ -159,7 +159,7 @@ class Whole(RuleBasedStateMachine):
         for name, gadget in self.gadgets.items():
             claim = self.hw.functions[name].claim
             command = Command.of(int(gadget.command))
-            reach = self.board.sim.reach.get(gadget.bdf, [])
+            reach = self.board.sim.asked_reach.get(gadget.bdf, [])
             if claim is None:
                 assert command.raw & 7 == 0
             if command.master:
@@ -196,10 +196,10 @@ class Whole(RuleBasedStateMachine):
                 r.owes or (r.pending and not r.late) for r in number.registrants
             )
             if number is None or number.masked:
-                assert n in self.board.sim.masked
+                assert n in self.board.sim.asked_masked
                 assert owed
             else:
-                assert n not in self.board.sim.masked
+                assert n not in self.board.sim.asked_masked
 
     @invariant()
     def vectors_are_those_registered(self) -> None:
