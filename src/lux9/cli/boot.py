@@ -15,7 +15,7 @@ import click
 
 from ..errors import UserError
 from .address import VARIABLE, default_path
-from .machines import NAMES, make
+from .machines import NAMES, Wanted, make
 from .system import System, private, run, with_ours_first
 
 EXAMPLES = """
@@ -24,6 +24,7 @@ Examples:
   lux9 boot --disk disk.img                    serve until Ctrl-C; in another terminal: lux9 ls /dev
   lux9 boot --disk d.img --exec 'lux9 lspci'   run one command against it, then take everything down
   lux9 boot --disk d.img --exec bash           a shell in which `lux9 cat` and the rest find this kernel
+  lux9 boot --machine qemu --disk d.qcow2:qcow2 --device edu --exec 'lux9 lspci'
 """
 
 
@@ -35,8 +36,9 @@ Examples:
     "--disk",
     "disks",
     multiple=True,
-    type=click.Path(path_type=Path),
-    help="A raw disk image; may be repeated.",
+    metavar="IMG[:FORMAT]",
+    type=click.Path(),
+    help="A disk image, raw unless its format is given; may be repeated.",
 )
 @click.option("--read-only", is_flag=True, help="Disk images are not written.")
 @click.option(
@@ -58,15 +60,21 @@ Examples:
     help="Run that driver within the kernel: no isolation.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
+@click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")
+@click.option("--device", "devices", multiple=True, metavar="STR", help="qemu: any -device of its.")
+@click.option("--drive", "drives", multiple=True, metavar="STR", help="qemu: any -drive of its.")
+@click.option("--memory", metavar="SIZE", help="qemu: of all arenas together.  [default: 1G]")
+@click.option("--qemu", "program", metavar="PATH", help="qemu: the program.")
+@click.option("--qemu-machine", "kind", type=click.Choice(["q35", "pc"]), help="qemu: the board.")
+@click.option("--keep-log", is_flag=True, help="qemu: its command and messages, in qemu-PID.log.")
 def boot(
     machine: str,
-    disks: tuple[Path, ...],
-    read_only: bool,
     manifest: Path | None,
     listen: str | None,
     command: str | None,
     inside: tuple[str, ...],
     verbose: bool,
+    **hardware: Any,
 ) -> None:
     """Serve a machine's hardware as files over 9P, with a driver for each function that has one."""
     from ..kernel.console import Console
@@ -80,7 +88,7 @@ def boot(
             )
     with contextlib.ExitStack() as undo:
         path = _socket(listen, command, undo)
-        made = make(machine, disks, read_only)
+        made = make(machine, Wanted(**hardware))
         console = Console(quiet=command is not None and not verbose)
         system = System(made, stanzas, path, inside=inside, console=console)
         status = run(_serve(system, command))

@@ -72,11 +72,11 @@ def _sources(folder: Path) -> dict[str, bytes]:
 async def _demo(folder: Path, sources: dict[str, bytes], verbose: bool) -> bool:
     from ..kernel.console import Console
     from ..sip.manifest import built_in
-    from .machines import make
+    from .machines import Wanted, make
 
     with tempfile.TemporaryDirectory(prefix="lux9-") as place:
         console = Console(quiet=not verbose)
-        machine = make("sim", [folder / "disk.img"])
+        machine = make("sim", Wanted([str(folder / "disk.img")]))
         system = System(machine, built_in(), Path(place) / "lux9.sock", console=console)
         stop = threading.Event()
         for number in (signal.SIGINT, signal.SIGTERM):

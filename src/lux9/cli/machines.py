@@ -2,23 +2,102 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from ..errors import UserError
-from ..machine.abstract import Machine
+from ..machine.abstract import Lack, Machine
 
-NAMES = ("sim",)
+SUFFIX = {"": 20, "K": 10, "M": 20, "G": 30}  # of a size; a bare number is MiB, as QEMU has it
 
 
-def make(name: str, disks: Sequence[Path], read_only: bool = False) -> Machine:
-    """The machine of that name with these disk images. Raises UserError with what is in the way."""
-    if name not in NAMES:
-        raise UserError(f"there is no machine {name!r}; there is: {' '.join(NAMES)}")
-    from ..machine.sim import q35
+@dataclass(frozen=True)
+class Wanted:
+    """A machine as the command line asks for it. What only one machine has is empty for the others."""
 
-    machine = q35(disks, read_only=read_only)
-    lacks = machine.why_not()
-    if lacks:
+    disks: Sequence[str] = ()  # IMAGE or IMAGE:FORMAT
+    read_only: bool = False
+    cdroms: Sequence[str] = ()
+    devices: Sequence[str] = ()
+    drives: Sequence[str] = ()
+    memory: str | None = None
+    program: str | None = None
+    kind: str | None = None
+    keep_log: bool = False
+
+    def only_qemu(self) -> list[str]:
+        """The options given that the QEMU machine alone has."""
+        given = {
+            "--cdrom": self.cdroms,
+            "--device": self.devices,
+            "--drive": self.drives,
+            "--memory": self.memory,
+            "--qemu": self.program,
+            "--qemu-machine": self.kind,
+            "--keep-log": self.keep_log,
+        }
+        return [option for option, value in given.items() if value]
+
+
+def make(name: str, wanted: Wanted) -> Machine:
+    """The machine of that name, ready to be started. Raises UserError with what is in the way."""
+    if name not in MACHINES:
+        raise UserError(f"there is no machine {name!r}; there are: {' '.join(MACHINES)}")
+    machine = MACHINES[name](wanted)
+    if lacks := machine.why_not():
         raise UserError("; ".join(f"{lack.what}: {lack.remedy}" for lack in lacks))
     return machine
+
+
+def lacks(name: str) -> list[Lack]:
+    """What this host lacks for a machine, with nothing plugged in."""
+    return MACHINES[name](Wanted()).why_not()
+
+
+def _sim(wanted: Wanted) -> Machine:
+    from ..machine.sim import q35
+
+    if options := wanted.only_qemu():
+        raise UserError(f"{options[0]}: only with --machine qemu")
+    return q35([Path(_raw(disk)) for disk in wanted.disks], read_only=wanted.read_only)
+
+
+def _raw(disk: str) -> str:
+    """The file of a disk for the embedded machine, which has one format."""
+    path, colon, format = disk.rpartition(":")
+    if not colon or Path(disk).exists():
+        return disk
+    if format != "raw":
+        raise UserError(f"{disk}: the embedded machine reads raw images; use --machine qemu")
+    return path
+
+
+def _qemu(wanted: Wanted) -> Machine:
+    from ..machine.qemu import Board, Medium, Qemu
+
+    disks = [Medium.parse(disk, read_only=wanted.read_only) for disk in wanted.disks]
+    cds = [Medium.parse(cd, cdrom=True) for cd in wanted.cdroms]
+    board = Board(
+        "pc" if wanted.kind == "pc" else "q35",
+        media=[*disks, *cds],
+        devices=wanted.devices,
+        drives=wanted.drives,
+        keep_log=wanted.keep_log,
+    )
+    if wanted.memory:
+        board = board.but(memory=size(wanted.memory))
+    return Qemu(board.but(program=wanted.program) if wanted.program else board)
+
+
+def size(text: str) -> int:
+    """Bytes of `512`, `512M` or `2G`. Raises UserError."""
+    match = re.fullmatch(r"(\d+)([KMG]?)", text)
+    if match is None:
+        raise UserError(f"--memory {text}: write 512M or 2G")
+    return int(match[1]) << SUFFIX[match[2]]
+
+
+MACHINES: dict[str, Callable[[Wanted], Machine]] = {"sim": _sim, "qemu": _qemu}
+NAMES = tuple(MACHINES)

@@ -9,11 +9,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from ...errors import UserError
+from .qtest import LIMIT
 
 Kind = Literal["q35", "pc"]
 PROGRAM = "qemu-system-x86_64"
@@ -71,7 +72,11 @@ class Board:
     memory: int = SIZE
     program: str = PROGRAM
     keep_log: bool = False
-    limit: float = field(default=5.0)  # seconds for an answer
+    limit: float = LIMIT  # seconds for an answer
+
+    def but(self, **changes: Any) -> Board:
+        """The same with other values."""
+        return replace(self, **changes)
 
     @property
     def found(self) -> str | None:
