@@ -167,7 +167,7 @@ class Pending(Generic[T]):
 Maybe: TypeAlias = T | Pending[T]  # the value now, or later
 
 
-def waits(value: Maybe[T]) -> TypeIs[Pending[T]]:
+def waits(value: object) -> TypeIs[Pending[Any]]:
     """Whether it is still to come, for the type checkers too."""
     return isinstance(value, Pending)
 
