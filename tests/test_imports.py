@@ -32,7 +32,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine.routes": GROUND | {"arch", "machine.abstract", "machine.functions"},
     "machine.firmware": GROUND
     | {"arch", "machine.abstract", "machine.functions", "machine.buses", "machine.routes"},
-    "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions"},
+    "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions", "machine.buses"},
     "machine.sim": GROUND | BOARD | {"models"},
     "machine.qemu": GROUND | BOARD,
     "machine.vfio": GROUND | BOARD,

@@ -485,6 +485,18 @@ def test_reset_keeps_what_firmware_set_up(capabilities: list[Capability], how: s
     assert board.sim.mem_read(board.bar, 4) == 0
 
 
+def test_a_function_alone_behind_a_bridge_is_reset_with_its_bus() -> None:
+    board, bridge, card = behind_a_bridge()
+    base = card.bar_address(0)
+    assert board.sim.reset(card.bdf) == "reset of the bus behind its bridge"
+    assert (card.resets, card.bar_address(0), card.command) == (1, base, 7)
+    assert not bridge.regs.control.read().reset
+    other = Card()
+    board.sim.plug(other, 0x10, bridge.below)
+    assert board.sim.reset(card.bdf) == "reset of the model"
+    assert other.resets == 0
+
+
 # The end
 
 

@@ -11,6 +11,7 @@ from typing import NamedTuple, Protocol, runtime_checkable
 
 Bdf = int  # bus << 8 | device << 3 | function, as PCI Express requester IDs are (PCIe 5.0 §2.2.6.2)
 Sink = Callable[[int, bool], None]  # (line or vector number, asserted)
+PLUGGED, PULLED = "plugged in", "pulled out"
 Report = Callable[[str, str], None]  # (what it is about, text): for the audit and the kernel's log
 
 
@@ -71,7 +72,12 @@ class Machine(Protocol):
         ...
 
     async def start(self, sink: Sink, report: Report) -> None:
-        """Bring it up. From here `sink(n, asserted)` tells line changes and `sink(n, True)` messages."""
+        """Bring it up. From here `sink(n, asserted)` tells line changes and `sink(n, True)` messages.
+
+        What firmware does is done when this returns: buses numbered, BARs placed, interrupts routed and
+        told in the line registers, command registers of functions off. `report(name, PLUGGED)` and
+        `report(name, PULLED)` tell that a function came, placed already, or went.
+        """
         ...
 
     async def close(self) -> None:

@@ -1,4 +1,4 @@
-"""Numbers for the buses behind bridges, as firmware gives them."""
+"""Buses and the bridges that they are behind; their numbers, as firmware gives them."""
 
 from __future__ import annotations
 
@@ -21,6 +21,17 @@ def _bridges(machine: Machine, bus: int) -> Iterator[tuple[Bdf, arch.Header1]]:
         header = arch.Header1(Config(machine, bdf), 0, arch.bdf_text(bdf))
         if header.header_type.read().layout == arch.Layout.BRIDGE:
             yield bdf, header
+
+
+def bridge_to(machine: Machine, bus: int, start: int = 0) -> arch.Header1 | None:
+    """The bridge that a bus is right behind, or None: for the root bus, and for one that nobody numbered."""
+    for _, header in _bridges(machine, start):
+        first, last = header.secondary.read().raw, header.subordinate.read().raw
+        if first == bus != 0:
+            return header
+        if start < first < bus <= last:
+            return bridge_to(machine, bus, first)
+    return None
 
 
 def _given(machine: Machine, bus: int, last: int) -> set[int]:

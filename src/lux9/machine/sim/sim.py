@@ -16,7 +16,7 @@ from ...errors import DeviceGone
 from ...models.pci import MASTER, Bus, DmaFault, Fault, PciFunction, Region
 from ...models.q35 import HostBridge, Lpc
 from .. import firmware
-from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
+from ..abstract import PLUGGED, PULLED, Arena, Bdf, Lack, Message, Report, Sink
 from ..functions import FunctionInfo
 from ..reset import Kept, by_config
 from .arenas import Arenas, SimArena
@@ -65,7 +65,7 @@ class Sim:
         self.vectors = Vectors()
         self.known: list[FunctionInfo] = []  # as firmware left them
         self._decode = Decode(self.bus, self._calls)
-        self.reach = Iommu(Arenas(memory), protects)
+        self.iommu = Iommu(Arenas(memory), protects)
         self._ports = BoardPorts(self.lines, self.config_read, self.config_write)
         self._report: Report = lambda about, text: None
         self._reported: dict[tuple[str, str], int] = {}
@@ -94,7 +94,7 @@ class Sim:
         self.lines.sink = lambda line, asserted: None
         for fn in self.bus.walk():
             fn.close()
-        for arena in self.reach.arenas.all():
+        for arena in self.iommu.arenas.all():
             arena.close()
 
     def pump(self) -> None:
@@ -115,7 +115,7 @@ class Sim:
         self.remap()
         if self._started:
             self.known = firmware.assign(self, self.known)
-            self._report(fn.name, "plugged in")
+            self._report(fn.name, PLUGGED)
 
     def unplug(self, fn: PciFunction) -> None:
         """Pull a function out without a word: its registers read all ones from here, its work is lost."""
@@ -124,7 +124,7 @@ class Sim:
             self.router.drive(each, False)
             if each is self.router.lpc:
                 self.router.attach(None)
-        self._report(fn.name, "pulled out")
+        self._report(fn.name, PULLED)
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
         self.remap()
@@ -189,7 +189,7 @@ class Sim:
         return hit
 
     def _ram(self, address: int, width: int) -> memoryview | None:
-        arena = self.reach.arenas.at(address)
+        arena = self.iommu.arenas.at(address)
         if arena is None or address + width > arena.end:
             return None
         return arena.memory[address - arena.bus : address - arena.bus + width]
@@ -246,21 +246,21 @@ class Sim:
 
     def arena(self, size: int) -> Arena:
         """A new arena."""
-        return self.reach.make(size)
+        return self.iommu.make(size)
 
     def attach(self, bdf: Bdf, arena: Arena) -> None:
         """Let a function reach an arena, besides those that it reaches already."""
         assert isinstance(arena, SimArena), "an arena of another machine"
-        self.reach.attach(bdf, arena)
+        self.iommu.attach(bdf, arena)
 
     def detach(self, bdf: Bdf) -> None:
         """Let a function reach none."""
-        self.reach.detach(bdf)
+        self.iommu.detach(bdf)
 
     @property
     def protects(self) -> bool:
         """Whether the model of an IOMMU is there."""
-        return self.reach.protects
+        return self.iommu.protects
 
     # Interrupts
 
@@ -299,7 +299,7 @@ class Sim:
     def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
         """Views of the arenas that cover the range; DmaFault, reported, where the function may not."""
         try:
-            return self.reach.dma(fn, address, size)
+            return self.iommu.dma(fn, address, size)
         except DmaFault as fault:
             self.report(fn, str(fault))
             raise
