@@ -492,6 +492,89 @@ def test_trim(rig: Rig, disk: Disk, content: tuple[Path, bytes]) -> None:
     assert rig.port.tfd.read().raw == 0x0441
 
 
+def aborted(rig: Rig, fis: bytes, **how: bool) -> None:
+    rig.port.cmd.update(st=False)
+    rig.port.cmd.update(st=True)
+    rig.do(fis, [(DATA, 1 << 16)], **how)
+    assert rig.port.tfd.read().raw == 0x0441
+
+
+def test_a_trim_of_too_much(rig: Rig) -> None:
+    aborted(rig, h2d(Command.DATA_SET_MANAGEMENT, 0, 9, 1, LBA), write=True)
+    aborted(rig, h2d(Command.DATA_SET_MANAGEMENT, 0, 1, 2, LBA), write=True)
+
+
+def test_logs(rig: Rig) -> None:
+    ok(rig, h2d(Command.READ_LOG_EXT, Log.DIRECTORY, 1), 512)
+    page = rig.data([(DATA, 512)])
+    assert (page[:2], page[0x20:0x22]) == (b"\1\0", b"\1\0")
+    for lba, count in ((Log.DEVICE_STATISTICS, 1), (Log.DIRECTORY, 2), (1 << 8 | Log.DIRECTORY, 1)):
+        aborted(rig, h2d(Command.READ_LOG_EXT, lba, count))
+
+
+def test_more_refusals(rig: Rig) -> None:
+    for fis in (
+        h2d(Command.SMART, 0xC24F00, 0, 0xEE),
+        h2d(Command.SET_FEATURES, count=0x18, features=3),
+        h2d(Command.SET_MULTIPLE_MODE, count=32),
+        h2d(Command.NCQ_QUEUE_MANAGEMENT),
+    ):
+        aborted(rig, fis)
+
+
+def test_accepted_with_nothing_to_do(rig: Rig) -> None:
+    ok(rig, h2d(Command.SET_FEATURES, features=Feature.ENABLE_READ_LOOK_AHEAD))
+    ok(rig, h2d(Command.SET_FEATURES, features=Feature.ENABLE_WRITE_CACHE))
+    ok(rig, h2d(Command.SMART, 0xC24F00, 0xF1, 0xD2))
+    ok(rig, h2d(Command.SEEK))
+    rig.do(h2d(Command.EXECUTE_DEVICE_DIAGNOSTIC))
+    assert rig.port.tfd.read().raw == 0x0150
+    assert rig.fis.rfis.lba() == 1
+
+
+def test_write_through(rig: Rig, disk: Disk, monkeypatch: pytest.MonkeyPatch) -> None:
+    flushed: list[int] = []
+    monkeypatch.setattr(disk, "flush", lambda: flushed.append(1))
+    rig.do(h2d(Command.WRITE_DMA_FUA_EXT, 0, 1, device=LBA), [(DATA, 512)], write=True)
+    rig.put(0, h2d(Command.WRITE_FPDMA_QUEUED, 0, 0, 1, 0xC0), [(DATA, 512)], write=True)
+    rig.issue(0, queued=True)
+    assert len(flushed) == 2
+    rig.do(h2d(Command.SET_FEATURES, features=Feature.DISABLE_WRITE_CACHE))
+    rig.do(h2d(Command.WRITE_DMA_EXT, 0, 1, device=LBA), [(DATA, 512)], write=True)
+    assert len(flushed) == 4
+
+
+def broken(*_: object) -> int:
+    raise OSError(5, "Input/output error")
+
+
+def test_the_host_s_own_errors(rig: Rig, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What the host's disk cannot do is a media error, or a command that is aborted; the reason is told."""
+    monkeypatch.setattr(os, "preadv", broken)
+    monkeypatch.setattr(os, "pwritev", broken)
+    monkeypatch.setattr(os, "fdatasync", broken)
+    rig.do(h2d(Command.READ_DMA_EXT, 5, 1, device=LBA), [(DATA, 512)])
+    failed(rig, 0x40, PxIS(tfes=True, dhrs=True))
+    aborted(rig, h2d(Command.WRITE_DMA_EXT, 5, 1, device=LBA), write=True)
+    aborted(rig, h2d(Command.FLUSH_CACHE))
+    assert "Input/output error" in rig.reports[-1]
+
+
+def test_fises_that_cannot_be_put_down(rig: Rig) -> None:
+    rig.port.cmd.update(st=False)
+    rig.port.cmd.update(fre=False)
+    rig.window.write(0x108, 4, 0)
+    rig.window.write(0x10C, 4, HIGH >> 32)
+    rig.port.cmd.update(fre=True)
+    rig.port.cmd.update(st=True)
+    rig.ack()
+    del rig.host.arenas[HIGH]
+    rig.ncq(0, 0, 8, [(DATA, 4096)])
+    rig.issue(0, queued=True)
+    assert rig.ack() == PxIS(hbfs=True)
+    assert rig.port.sact.read().ds == 1
+
+
 # FISes that nobody should send
 
 

@@ -19,6 +19,7 @@ from ..errors import DeviceError, ReadOnly, UserError
 SECTOR = 512
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 _PUNCH_HOLE = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, fallocate(2)
+_NO_HOLES = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV)  # TRIM is advice: it may go unheard
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Vector = Callable[[int, Sequence[memoryview], int], int]  # os.preadv or os.pwritev
@@ -124,11 +125,7 @@ class Disk:
         if _libc.fallocate(self.fd, _PUNCH_HOLE, offset, length) == 0:
             return
         number = ctypes.get_errno()
-        if number not in (
-            errno.EOPNOTSUPP,
-            errno.ENOSYS,
-            errno.ENODEV,
-        ):  # advice; it may go unheard
+        if number not in _NO_HOLES:
             raise OSError(number, os.strerror(number), str(self.path))
 
     def close(self) -> None:

@@ -247,6 +247,8 @@ def _data_set(drive: Drive, command: Registers) -> Outcome:
     """DATA SET MANAGEMENT with TRIM. ACS-3 §7.5"""
     if command.features & 0xFF != DSM_TRIM:
         raise AtaError(ABRT, "DATA SET MANAGEMENT does TRIM only")
+    if (blocks := _count(command, True)) > identify.TRIM_BLOCKS:
+        raise AtaError(ABRT, f"TRIM with {blocks} blocks of ranges; {identify.TRIM_BLOCKS} at most")
 
     def move(views: Views) -> None:
         data = b"".join(views)
@@ -256,7 +258,7 @@ def _data_set(drive: Drive, command: Registers) -> Outcome:
                 drive.span(lba, count)
                 _trim(drive, lba, count)
 
-    return Transfer(_count(command, True) * SECTOR, True, 0, move)
+    return Transfer(blocks * SECTOR, True, 0, move)
 
 
 def _trim(drive: Drive, lba: int, count: int) -> None:

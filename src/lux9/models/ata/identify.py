@@ -13,6 +13,7 @@ from ..disk import Disk
 
 SECTOR = ata.SECTOR
 MULTIPLE = 16  # most sectors of a DRQ block
+TRIM_BLOCKS = 8  # most sectors of ranges that a TRIM takes
 HEADS, TRACK = 16, 63  # the geometry that every disk of this size tells. ACS-3 annex: obsolete
 LBA28_MAX = (1 << 28) - 1
 
@@ -76,7 +77,7 @@ def _packed(disk: Disk, multiple: int, cache: bool, smart: bool, udma: int) -> b
         on3=ata.Commands3(one=True, gpl=True, fua=True),
         udma=ata.UltraDma(supported=0x3F, selected=udma),
         sectors48=U64.of(disk.sectors),
-        dsm_blocks=U16.of(0 if disk.read_only else 8),
+        dsm_blocks=U16.of(0 if disk.read_only else TRIM_BLOCKS),
         sector_size=ata.SectorSize(one=True, multiple=True),
         dsm=ata.DataSet(trim=not disk.read_only),
         transport=U16.of(0x101F),
