@@ -85,6 +85,9 @@ class Part:
     def disarm(self) -> None:
         self.log.append("disarm")
 
+    def failed(self, error: Exception) -> None:
+        self.log.append(f"failed {error}")
+
     def interrupt(self) -> None:
         self.now = self.due or self.now
         self._done("interrupt")
@@ -200,3 +203,19 @@ def test_stopped_it_does_nothing_more() -> None:
         assert part.log == before
 
     asyncio.run(work())
+
+
+def test_a_look_that_fails_is_told_and_ends_the_spinning(monkeypatch: pytest.MonkeyPatch) -> None:
+    part = Part(30e-6)
+
+    def broken() -> int:
+        raise DeviceGone("all ones")
+
+    monkeypatch.setattr(part, "look", broken)
+
+    def work() -> Iterator[None]:
+        part.issue()
+        yield from until_idle(part)
+
+    turns(work)
+    assert part.log == ["disarm", "failed all ones"]

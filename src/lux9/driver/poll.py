@@ -59,6 +59,10 @@ class Source(Protocol):
         """Keep completions from interrupting."""
         ...
 
+    def failed(self, error: Exception) -> None:
+        """One of these raised, in a turn of the loop that nobody waits for."""
+        ...
+
 
 SPIN = 250e-6  # the longest spin; more than this and a sleep is cheap by comparison
 TURN = 8e-6  # of spinning before the event loop has a turn
@@ -76,7 +80,9 @@ class Spinner:
         self, source: Source, clock: Callable[[], float] = time.perf_counter, longest: float = SPIN
     ) -> None:
         self.source, self.clock, self.longest = source, clock, longest
-        self.took = longest / 3  # a moving mean of seconds from issue to completion; at first a guess
+        self.took = (
+            longest / 3
+        )  # a moving mean of seconds from issue to completion; at first a guess
         self.armed = True
         self._since = 0.0  # when progress was last seen
         self._misses = 0
@@ -123,8 +129,17 @@ class Spinner:
 
     def _turn(self) -> None:
         self._turning = False
-        if self.armed:
-            return
+        if not self.armed:
+            self._try(self._spin)
+
+    def _try(self, step: Callable[[], None]) -> None:
+        try:
+            step()
+        except Exception as error:
+            self.stop()
+            self.source.failed(error)
+
+    def _spin(self) -> None:
         source, clock = self.source, self.clock
         end = clock() + TURN
         while source.busy() and not source.look():
@@ -160,4 +175,4 @@ class Spinner:
         if self.clock() - self._since < REST:
             self._rest()
         else:
-            self.sleep()
+            self._try(self.sleep)

@@ -9,8 +9,8 @@ from lux9.arch.ata import Command, Identify, h2d
 from lux9.drivers.ahci import bringup, commands
 from lux9.drivers.ahci.commands import AtaError
 from lux9.drivers.ahci.state import State
-from lux9.errors import DeviceTimeout, MediaChanged
-from lux9.models.ahci import Quirks
+from lux9.errors import DeviceTimeout, MediaChanged, Stale
+from lux9.models.ahci import Ahci, Quirks
 from lux9.models.pci import Fault
 from tests.drivers.conftest import Maker, Setup, run
 
@@ -316,3 +316,76 @@ def test_the_whole_function_gone_is_recognised(make: Maker) -> None:
             s.rig.removed = False  # so that the rig's own checks of the end can be made
 
     run(work())
+
+
+def test_a_log_that_cannot_be_read_is_done_without(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(commands, "error_log", lambda: commands.read_log(0x99))
+
+    async def work() -> None:
+        async with make.start() as s:
+            s.model.disks[0].fail(range(20, 21))
+            reads = [s.disk().read(i, 4).map(bytes) for i in range(0, 48, 4)]
+            for i, read in zip(range(0, 48, 4), reads, strict=True):
+                if i == 20:
+                    with pytest.raises(AtaError, match="4 sectors at 20 failed"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 4) * 512]
+
+    run(work())
+
+
+def test_a_disk_whose_table_cannot_be_read_is_served_all_the_same(make: Maker) -> None:
+    def scratched(model: Ahci) -> None:
+        model.disks[0].fail(range(1))
+
+    async def work() -> None:
+        async with make.start(prepare=scratched) as s:
+            assert (
+                "error the partition table cannot be read: sdE0: read of 1 sectors at 0 failed"
+                in (s.disks.units["sdE0"].ctl())
+            )
+            await good(s, make)
+
+    run(work())
+
+
+def test_registers_that_cannot_be_reached_end_everything_at_once(make: Maker) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            s.controller.ports[0].spinner.longest = 0.0
+            disk = s.disk()
+            read_bytes = type(s.rig.any_bar).read_bytes
+
+            def refuses(self: object, offset: int, count: int) -> bytes:
+                raise Stale("bar5 was revoked")
+
+            type(s.rig.any_bar).read_bytes = refuses  # type: ignore[method-assign]  # a kernel that revokes
+            try:
+                with pytest.raises(MediaChanged, match="revoked"):
+                    await disk.read(0, 1)
+                with pytest.raises(Stale):
+                    await s.controller.gone
+            finally:
+                type(s.rig.any_bar).read_bytes = read_bytes  # type: ignore[method-assign]  # as it was
+
+    run(work())
+
+
+def test_a_mistake_of_whoever_waits_does_not_harm_the_others(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+
+            def broken(_: object) -> None:
+                raise ZeroDivisionError
+
+            first, second = s.disk().read(0, 1), s.disk().read(1, 1).map(bytes)
+            first.then(broken)
+            assert await second == make.bytes()[512:1024]
+
+    run(work())
+    assert "ZeroDivisionError" in caplog.text

@@ -54,10 +54,9 @@ async def bring_up(port: Port) -> None:
     start(port)
     disk = AtaDisk(port, await identify(port))
     port.queue = Queue(disk.depth)
-    port.disk = disk
     port.run()
     log.info("%s: %s %s, %s", port, disk.name, disk.model, disk.config)
-    await port.owner.attached(disk)
+    port.attach(disk)
 
 
 def _name(kind: Signature | int) -> str:
@@ -70,15 +69,24 @@ def quiet(port: Port) -> None:
     port.regs.ie.write(QUIET)
 
 
-async def stop(port: Port) -> None:
-    """Stop the command list and then FIS receive: after this the HBA leaves the memory alone. §10.1.2
+async def halt(port: Port) -> None:
+    """Stop the command list; FISes are still received. §10.3.2
 
-    Raises DeviceTimeout when the HBA does not let go.
+    Raises DeviceTimeout when it does not stop.
     """
     cmd = port.regs.cmd
     if cmd.read().st:
         cmd.update(st=False)
     await settle(cmd, lambda c: not c.cr, STOP_LIMIT)
+
+
+async def stop(port: Port) -> None:
+    """Stop the command list and then FIS receive: after this the HBA leaves the memory alone. §10.1.2
+
+    Raises DeviceTimeout when the HBA does not let go.
+    """
+    await halt(port)
+    cmd = port.regs.cmd
     if cmd.read().fre:
         cmd.update(fre=False)
     await settle(cmd, lambda c: not c.fr, FIS_STOP_LIMIT)

@@ -11,7 +11,7 @@ from typing import Any, Self
 from ...arch.ahci import ABAR, CLASS, HANDOFF_BUSY, HANDOFF_LIMIT, HBA, IS, RESET_LIMIT
 from ...driver.function import Function, Irq, Kind
 from ...driver.poll import settle
-from ...errors import DeviceGone, DeviceTimeout, Lux9Error
+from ...errors import DeviceError, DeviceGone, DeviceTimeout, Lux9Error
 from . import bringup
 from .disk import AtaDisk
 from .port import Port
@@ -68,6 +68,8 @@ class Controller:
 
     async def __aexit__(self, *exc: object) -> None:
         await self.undo.aclose()
+        if self.gone.done():
+            self.gone.exception()  # whoever had to know knows
 
     # The steps, in the specification's order
 
@@ -115,8 +117,7 @@ class Controller:
         """All ports at once: a slow disk delays no other."""
         for port in self.ports.values():
             port.bring_up()
-        await asyncio.wait([p.task for p in self.ports.values() if p.task is not None])
-        self.issue()
+        await asyncio.gather(*(port.settled() for port in self.ports.values()))
         if self.gone.done():
             self.gone.result()
 
@@ -178,8 +179,11 @@ class Controller:
     def issue(self) -> None:
         """Issue what was staged: at the end of a batch of requests, or of the loop's turn."""
         staged, self.staged = self.staged, []
-        for port in staged:
-            port.kick()
+        try:
+            for port in staged:
+                port.kick()
+        except Exception as error:
+            self.lost(error)
 
     def interrupt(self) -> None:
         """Serve the ports that have something. Port events are cleared before the HBA's bit. §5.6.2"""
@@ -187,7 +191,7 @@ class Controller:
             self._serve()
             if self.irq.kind != "intx":  # a message tells once: look again for what came meanwhile
                 self._serve()
-        except DeviceGone as error:
+        except Exception as error:
             self.lost(error)
 
     def _serve(self) -> None:
@@ -200,13 +204,16 @@ class Controller:
         if pending.ips:
             self.regs.is_.clear(pending)
 
-    def lost(self, error: DeviceGone) -> None:
-        """The function was removed: everything fails, and `gone` tells."""
-        log.error("%s", error)
+    def lost(self, error: Exception) -> None:
+        """The function was removed, or cannot be reached: everything fails, and `gone` tells."""
+        if self.gone.done():
+            return
+        if not isinstance(error, Lux9Error):
+            log.error("%s: a mistake in the driver", self.function.bdf, exc_info=error)
+            error = DeviceError(f"{self.function.bdf}: the driver has made a mistake: {error!r}")
+        self.gone.set_exception(error)
         for port in self.ports.values():
             port.fail(error)
-        if not self.gone.done():
-            self.gone.set_exception(error)
 
 
 async def _flushed(disk: AtaDisk) -> None:

@@ -28,7 +28,7 @@ from ...arch.ata import Fis
 from ...driver.function import Bar, Dma, Function
 from ...driver.poll import Spinner
 from ...driver.pool import Pool
-from ...errors import DeviceGone, LimitReached, Lux9Error, MediaChanged, NoMemory
+from ...errors import DeviceError, DeviceGone, LimitReached, Lux9Error, MediaChanged, NoMemory
 from ..stats import Stats
 from . import bringup, recovery
 from .commands import Mode, Op, Request
@@ -73,8 +73,8 @@ class Owner(Protocol):
         """It is not any more."""
         ...
 
-    def lost(self, error: DeviceGone) -> None:
-        """The whole function is gone."""
+    def lost(self, error: Exception) -> None:
+        """The whole function is gone, or cannot be reached, or the driver has made a mistake."""
         ...
 
 
@@ -92,6 +92,7 @@ class Port:
         self._own = False  # a command of the driver's own is in flight
         self._buffers: Dma | None = None
         self._task: asyncio.Task[None] | None = None
+        self._attaching: asyncio.Task[None] | None = None
         self._watch: asyncio.TimerHandle | None = None
 
     def __str__(self) -> str:
@@ -115,10 +116,12 @@ class Port:
 
     # Tasks: one at a time changes the state
 
-    @property
-    def task(self) -> asyncio.Task[None] | None:
-        """The bring-up or recovery that is on its way, or the last."""
-        return self._task
+    async def settled(self) -> None:
+        """Return when nothing is on its way: a disk is served, or there is none."""
+        while running := {
+            t for t in (self._task, self._attaching) if t is not None and not t.done()
+        }:
+            await asyncio.wait(running)
 
     def bring_up(self) -> None:
         """Look for a device and start it; ends whatever else was being done."""
@@ -134,13 +137,16 @@ class Port:
         """An error ends the port, not the driver; but the function's end ends all."""
         try:
             await work
-        except DeviceGone as error:
-            self.owner.lost(error)
-        except Lux9Error as error:
+        except (DeviceError, NoMemory, LimitReached) as error:
+            if isinstance(error, DeviceGone):
+                self.owner.lost(error)
+                return
             log.warning("%s: %s", self, error)
             self.fail(error)
             self.listening = True
             self.disarm()
+        except Exception as error:
+            self.owner.lost(error)
         else:
             self.kick()
 
@@ -148,10 +154,17 @@ class Port:
         """Commands may be issued from here on."""
         self.state = State.RUNNING
 
+    def attach(self, disk: AtaDisk) -> None:
+        """Have it served. That reads from it: a recovery meanwhile must not end this, so it is no part of a task."""
+        self.disk = disk
+        self._attaching = asyncio.get_running_loop().create_task(self.owner.attached(disk))
+
     def fail(self, error: Lux9Error, state: State = State.DEAD) -> None:
         """Fail everything with `error`; the disk is gone. The port must be stopped, or beyond help."""
         self.state = state
         self.spinner.stop()
+        if self._attaching is not None:
+            self._attaching.cancel()
         disk, self.disk = self.disk, None
         if disk is not None:
             kept = isinstance(error, (MediaChanged, DeviceGone))
@@ -280,7 +293,10 @@ class Port:
         now = time.perf_counter()
         for request in done:
             self.spinner.completed(now - request.issued)
-            request.done(request, None)
+            try:
+                request.done(request, None)
+            except Exception:  # whoever waits made a mistake; the others are not to suffer
+                log.exception("%s: after %s", self, request)
         if self.queue.waiting:
             self._stage()
         return len(done)
@@ -339,8 +355,12 @@ class Port:
         self._keep_watch()
         try:
             self._look_at_the_oldest(time.perf_counter())
-        except DeviceGone as error:
-            self.owner.lost(error)
+        except Exception as error:
+            self.failed(error)
+
+    def failed(self, error: Exception) -> None:
+        """A register could not be reached, in a callback of the loop."""
+        self.owner.lost(error)
 
     def _look_at_the_oldest(self, now: float) -> None:
         if now - min(request.issued for request in self.queue.in_flight()) < WATCH / 2:
@@ -353,8 +373,9 @@ class Port:
 
     def close(self) -> None:
         """No more tasks and timers; memory goes back. The HBA has let go of it when this is called."""
-        if self._task is not None:
-            self._task.cancel()
+        for task in (self._task, self._attaching):
+            if task is not None:
+                task.cancel()
         if self._watch is not None:
             self._watch.cancel()
         self.spinner.stop()

@@ -151,17 +151,17 @@ async def _same(port: Port) -> None:
 
 
 async def own_command(port: Port, request: Request, done: asyncio.Future[None]) -> None:
-    """Wait for a command of the driver's own. Raises DeviceTimeout; the port is then stopped."""
+    """Wait for a command of the driver's own. Raises DeviceTimeout or AtaError; the list is then halted."""
     try:
         await asyncio.wait_for(done, request.op.limit)
     except TimeoutError:
         task = port.regs.tfd.read()
-        await bringup.stop(port)
+        await bringup.halt(port)
         port.queue.recall()
         limit = request.op.limit
         raise DeviceTimeout(f"{port}: {request} took longer than {limit:g} s, {task!r}") from None
     except AtaError:
-        await bringup.stop(port)
+        await bringup.halt(port)
         raise
 
 
