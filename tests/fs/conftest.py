@@ -9,7 +9,7 @@ import pytest
 
 from lux9.fs.blocks import ImageFile
 from lux9.fs.volume import Volume
-from tests.fs.images import KINDS, fill, make_image
+from tests.fs.images import KINDS, fill, make_image, mount
 
 
 @pytest.fixture(scope="session")
@@ -29,7 +29,7 @@ def image(kind: str, source: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def volume(image: Path) -> Iterator[Volume]:
-    with ImageFile(image) as file, Volume(file) as volume:
+    with ImageFile(image) as file, mount(file) as volume:
         yield volume
 
 

@@ -7,11 +7,19 @@ import random
 import shutil
 import subprocess
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
+from typing import TypeVar
 
 from lux9.fs.blocks import ImageFile
-from lux9.pending import Maybe, Pending
-from lux9.wire.node import Bytes
+from lux9.fs.inode import Inode
+from lux9.fs.nodes import DirListing, Ext4Node, FileHandle, InlineHandle, root_of
+from lux9.fs.volume import Volume
+from lux9.pending import Maybe, Pending, waits
+from lux9.wire.messages import OREAD, Stat
+from lux9.wire.node import Bytes, Node
+
+T = TypeVar("T")
 
 KINDS: dict[str, list[str]] = {
     "ext4": ["-t", "ext4", "-b", "4096"],
@@ -142,9 +150,61 @@ def _links(root: Path) -> None:
         (root / "chain" / f"c{n}").symlink_to(f"c{n - 1}" if n else "../hello")
 
 
+def here(value: Maybe[T]) -> T:
+    """What an image gives: it answers at once."""
+    return value.result() if waits(value) else value
+
+
 def now(value: Maybe[Bytes]) -> bytes:
-    """A read's bytes, which are there: an image answers at once."""
+    """A read's bytes, which are there."""
     return bytes(value.result() if isinstance(value, Pending) else value)
+
+
+def mount(file: ImageFile) -> Volume:
+    """The file system of an image."""
+    return here(Volume.open(file))
+
+
+def find(volume: Volume, path: str) -> Inode:
+    """What a path leads to, one walk a name."""
+    at = volume.root
+    for name in path.split("/") if path else ():
+        at = look(volume, partial(volume.find, at, name))
+    return at
+
+
+def look(volume: Volume, act: Callable[[], T]) -> T:
+    """What an operation on metadata gives."""
+    return here(volume.attempt(act))
+
+
+def node(volume: Volume, path: str = "") -> Ext4Node:
+    """What a path leads to, as a server finds it."""
+    at = root_of(volume)
+    for name in path.split("/") if path else ():
+        at = own(at.walk(name))
+    return at
+
+
+def own(value: Maybe[Node]) -> Ext4Node:
+    """A node, which is one of ours."""
+    found = value.result() if isinstance(value, Pending) else value
+    assert isinstance(found, Ext4Node)
+    return found
+
+
+def listing(at: Ext4Node) -> dict[str, Stat]:
+    """A directory by names."""
+    opened = at.open(OREAD)
+    assert isinstance(opened, DirListing)
+    return {s.name: s for s in here(opened.entries())}
+
+
+def read(at: Ext4Node, offset: int = 0, count: int = 1 << 20) -> bytes:
+    """Bytes of a file, opened for it."""
+    opened = here(at.open(OREAD))
+    assert isinstance(opened, FileHandle | InlineHandle)
+    return now(opened.read(offset, count))
 
 
 def taken(value: Maybe[Bytes]) -> list[bytes]:
@@ -179,11 +239,17 @@ class Shuffled(ImageFile):
         self.cancelled += 1
 
     def answer(self, out: Pending[Bytes], offset: int, count: int) -> None:
-        data = bytearray(self.pread(offset, count))
+        data = bytearray(now(super().submit(offset, count)))
         out.resolve(memoryview(data))
         data[:] = b"\xee" * len(data)
 
     def deliver(self) -> None:
-        self._random.shuffle(self._queue)
+        """Answer everything, and what is asked because of it."""
         while self._queue:
+            self._random.shuffle(self._queue)
             self._queue.pop()()
+
+    def wait(self, value: Maybe[T]) -> T:
+        """What comes when everything is answered."""
+        self.deliver()
+        return here(value)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from lux9.fs.extents import HOLE, WINDOW, Mapper, Run, joined
+from lux9.fs.extents import WINDOW, Mapper
 from lux9.fs.inode import EXTENTS_FL, Inode
 from lux9.fs.libext2 import Corrupt, Extent
+from lux9.fs.runs import HOLE, Run, joined
 
 BLOCK = 1024
 BLOCKS = 1 << 20
@@ -21,8 +22,12 @@ def inode(flags: int = EXTENTS_FL, block: bytes = bytes(60)) -> Inode:
     return Inode(12, 0o100644, 0, 0, 1 << 40, 1, 0, 0, 0, flags, 0, 0, block)
 
 
-def never(offset: int, count: int) -> bytes:
-    raise AssertionError("no metadata is read for extents")
+class Nothing:
+    def read(self, offset: int, count: int) -> bytes:
+        raise AssertionError("no metadata is read for extents")
+
+    def want(self, spans: Iterable[tuple[int, int]]) -> None:
+        raise AssertionError("no metadata is wanted for extents")
 
 
 def mapper(extents: list[Extent]) -> Mapper:
@@ -30,7 +35,7 @@ def mapper(extents: list[Extent]) -> Mapper:
         before = [e for e in extents if e.logical <= block]
         return iter(before[-1:] + [e for e in extents if e.logical > block])
 
-    return Mapper(BLOCK, BLOCKS, leaves, never)
+    return Mapper(BLOCK, BLOCKS, leaves, Nothing())
 
 
 @st.composite
@@ -89,6 +94,7 @@ class OldMap:
         self.data: dict[int, list[int]] = {}
         self.roots = [0] * 15
         self.free = BLOCKS // 2
+        self.wanted: set[int] = set()
         for n, number in blocks.items():
             self.put(n, number)
 
@@ -110,7 +116,12 @@ class OldMap:
 
     def read(self, offset: int, count: int) -> bytes:
         assert (offset % BLOCK, count) == (0, BLOCK)
+        number = offset // BLOCK
+        assert number in self.wanted or number in self.roots, "the others were asked for together"
         return struct.pack(f"<{BLOCK // 4}I", *self.data[offset // BLOCK])
+
+    def want(self, spans: Iterable[tuple[int, int]]) -> None:
+        self.wanted |= {start // BLOCK for start, _ in spans}
 
     def inode(self) -> Inode:
         return inode(0, struct.pack("<15I", *self.roots))
@@ -128,7 +139,7 @@ class OldMap:
 )
 def test_old_maps(blocks: dict[int, int], start: int, count: int) -> None:
     old = OldMap(blocks)
-    got = Mapper(BLOCK, BLOCKS, lambda _i, _b: iter(()), old.read)
+    got = Mapper(BLOCK, BLOCKS, lambda _i, _b: iter(()), old)
     for first in (start, next(iter(blocks), 0)):
         runs = got.runs(old.inode(), first * BLOCK, (first + count) * BLOCK)
         places = {
@@ -142,7 +153,9 @@ def test_old_maps(blocks: dict[int, int], start: int, count: int) -> None:
 def test_an_indirect_block_outside_of_the_device() -> None:
     roots = struct.pack("<15I", *[0] * 12, BLOCKS, 0, 0)
     with pytest.raises(Corrupt, match=f"indirect block {BLOCKS} lies outside"):
-        Mapper(BLOCK, BLOCKS, lambda _i, _b: iter(()), never).runs(inode(0, roots), 0, 20 * BLOCK)
+        Mapper(BLOCK, BLOCKS, lambda _i, _b: iter(()), Nothing()).runs(
+            inode(0, roots), 0, 20 * BLOCK
+        )
 
 
 def test_a_run_is_cut() -> None:

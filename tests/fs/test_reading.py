@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from lux9.errors import DeviceError, MediaChanged
-from lux9.fs.extents import HOLE, Run
 from lux9.fs.reading import ZEROS, read_runs
+from lux9.fs.runs import HOLE, Run
 from lux9.pending import Pending
 from lux9.wire.node import Bytes
 from tests.fs.images import Shuffled, taken
@@ -24,9 +24,6 @@ class Slow:
         self.asked: list[tuple[int, int, Pending[Bytes]]] = []
         self.cancelled: list[int] = []
 
-    def pread(self, offset: int, count: int) -> bytes:
-        return DATA[offset : offset + count]
-
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
         assert count <= self.limit
         out: Pending[Bytes] = Pending(lambda: self.cancelled.append(offset))
@@ -35,7 +32,7 @@ class Slow:
 
     def answer(self, i: int) -> None:
         offset, count, out = self.asked[i]
-        out.resolve(memoryview(self.pread(offset, count)))
+        out.resolve(memoryview(DATA)[offset : offset + count])
 
 
 def pending(value: Bytes | Pending[Bytes]) -> Pending[Bytes]:

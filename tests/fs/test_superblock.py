@@ -7,18 +7,23 @@ from pathlib import Path
 import pytest
 
 from lux9.fs.blocks import ImageFile
+from lux9.fs.metadata import Metadata
 from lux9.fs.superblock import Incompat, Refused, Superblock, read_superblock
-from lux9.fs.volume import Volume
-from tests.fs.images import debugfs, flip, make_image, patch, tool
+from tests.fs.images import debugfs, flip, here, listing, make_image, mount, node, patch, tool
 
 SB = 1024
 INCOMPAT = SB + Superblock.feature_incompat.offset
 STATE = SB + Superblock.state.offset
 
 
+def superblock(file: ImageFile) -> Superblock:
+    device = Metadata(file)
+    return here(device.attempt(lambda: read_superblock(device)))
+
+
 def refusal(image: Path) -> str:
     with ImageFile(image) as file, pytest.raises(Refused) as caught:
-        Volume(file).close()
+        mount(file).close()
     return str(caught.value)
 
 
@@ -29,7 +34,7 @@ def add_features(image: Path, features: Incompat) -> None:
 
 def test_a_good_one(small: Path) -> None:
     with ImageFile(small) as file:
-        sb = read_superblock(file)
+        sb = superblock(file)
         assert sb.blocks * sb.block_size == file.size == 8 << 20
         assert sb.feature_incompat.read().extent
 
@@ -51,7 +56,7 @@ def test_not_ext4(tmp_path: Path, data: bytes, says: str) -> None:
     image = tmp_path / "other"
     image.write_bytes(data)
     with ImageFile(image) as file, pytest.raises(Refused, match=says):
-        read_superblock(file)
+        superblock(file)
 
 
 def test_a_dirty_journal(small: Path) -> None:
@@ -59,8 +64,8 @@ def test_a_dirty_journal(small: Path) -> None:
     assert "needs_recovery" in refusal(small)
     assert "`e2fsck -f IMG`" in refusal(small)
     tool("e2fsck", "-fy", str(small))
-    with ImageFile(small) as file, Volume(file) as volume:
-        assert "file" in volume.names(volume.root), "what the message said helps"
+    with ImageFile(small) as file, mount(file) as volume:
+        assert "file" in listing(node(volume)), "what the message said helps"
 
 
 def test_marked_with_errors(small: Path) -> None:
@@ -111,7 +116,7 @@ def test_broken_group_descriptors(small: Path) -> None:
 
 def read_block_size(image: Path) -> int:
     with ImageFile(image) as file:
-        return read_superblock(file).block_size
+        return superblock(file).block_size
 
 
 @pytest.mark.parametrize("offset", range(0, 0x60, 4))
@@ -122,7 +127,7 @@ def test_nonsense_in_the_superblock_is_refused_or_served(small: Path, offset: in
         patch(small, SB + offset, value)
         with ImageFile(small) as file:
             try:
-                with Volume(file) as volume:
-                    volume.names(volume.root)
+                with mount(file) as volume:
+                    listing(node(volume))
             except Refused:
                 pass

@@ -10,26 +10,29 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from lux9.errors import NotADirectory, NotFound, NotSupported
 from lux9.fs.inode import EXTENTS_FL, Inode
-from lux9.fs.nodes import DirListing, Ext4Node, root_of
+from lux9.fs.nodes import Ext4Node
 from lux9.fs.volume import TooManyLinks, Volume
-from tests.fs.images import GIB, Shuffled, now, taken
+from tests.fs.images import GIB, Shuffled, find, look, node, read, taken
 
 PER_IMAGE = settings(
     max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 
-def walk(volume: Volume, path: str) -> Inode:
-    here = volume.root
-    for name in path.split("/"):
-        here = volume.find(here, name)
-    return here
-
-
 def content(volume: Volume, inode: Inode, offset: int = 0, count: int = 1 << 30) -> bytes:
-    opened = Ext4Node(volume, inode, "").open(0)
-    assert not isinstance(opened, DirListing)
-    return now(opened.read(offset, min(count, inode.size)))
+    return read(Ext4Node(volume, inode, ""), offset, min(count, inode.size))
+
+
+def names_of(volume: Volume, inode: Inode) -> dict[str, int]:
+    return look(volume, lambda: volume.names(inode))
+
+
+def step(volume: Volume, inode: Inode, name: str) -> Inode:
+    return look(volume, lambda: volume.step(inode, name))
+
+
+def target(volume: Volume, link: Inode) -> str:
+    return look(volume, lambda: volume.target(link))
 
 
 def shown(name: str) -> str:
@@ -40,9 +43,9 @@ def test_every_directory_holds_the_same_names(volume: Volume, source: Path) -> N
     todo = [(source, volume.root)]
     while todo:
         path, inode = todo.pop()
-        names = set(volume.names(inode)) - {".", "..", "lost+found"}
+        names = set(names_of(volume, inode)) - {".", "..", "lost+found"}
         assert names == {shown(p.name) for p in path.iterdir()}, path
-        todo += [(p, volume.step(inode, shown(p.name))) for p in path.iterdir() if _is_dir(p)]
+        todo += [(p, step(volume, inode, shown(p.name))) for p in path.iterdir() if _is_dir(p)]
 
 
 def _is_dir(path: Path) -> bool:
@@ -52,7 +55,7 @@ def _is_dir(path: Path) -> bool:
 def test_every_small_file_has_the_same_bytes(volume: Volume, source: Path) -> None:
     for path in source.rglob("*"):
         if path.is_file() and not path.is_symlink() and path.stat().st_size < 20 << 20:
-            inode = walk(volume, shown(str(path.relative_to(source))))
+            inode = find(volume, shown(str(path.relative_to(source))))
             assert inode.size == path.stat().st_size
             assert content(volume, inode) == path.read_bytes(), path
 
@@ -61,18 +64,18 @@ def test_facts(volume: Volume, source: Path) -> None:
     for path in source.rglob("*"):
         if path.is_symlink():
             continue
-        inode, st_ = walk(volume, shown(str(path.relative_to(source)))), path.stat()
+        inode, st_ = find(volume, shown(str(path.relative_to(source)))), path.stat()
         assert (inode.mode, inode.uid, inode.gid) == (st_.st_mode, st_.st_uid, st_.st_gid), path
         assert inode.mtime // 10**9 == st_.st_mtime_ns // 10**9 or inode.mtime < 0
 
 
 def test_fractions_of_seconds_and_late_years(volume: Volume, kind: str) -> None:
     if kind == "ext2-1k":
-        assert walk(volume, "mode").mtime == 1_500_000_000 * 10**9, (
+        assert find(volume, "mode").mtime == 1_500_000_000 * 10**9, (
             "an inode of 128 bytes has seconds"
         )
         return
-    late = walk(volume, "empty").mtime
+    late = find(volume, "empty").mtime
     assert late in (
         4_000_000_000 * 10**9,
         (4_000_000_000 - (1 << 32)) * 10**9,
@@ -81,7 +84,7 @@ def test_fractions_of_seconds_and_late_years(volume: Volume, kind: str) -> None:
 
 @pytest.mark.parametrize("name", ["sparse", "big", "comb", "hole", "size4097"])
 def test_reads_at_any_offset(volume: Volume, source: Path, name: str) -> None:
-    inode, fd = walk(volume, name), os.open(source / name, os.O_RDONLY)
+    inode, fd = find(volume, name), os.open(source / name, os.O_RDONLY)
     near = [0, 70_000, 3 * GIB, 4 * GIB, 5 * GIB, 7 * GIB, 8 * GIB, inode.size]
     offsets = st.one_of(
         st.integers(0, inode.size + 5000),
@@ -107,15 +110,19 @@ def test_reads_at_any_offset(volume: Volume, source: Path, name: str) -> None:
 def test_answers_in_any_order(
     image: Path, source: Path, offset: int, count: int, seed: int, limit: int
 ) -> None:
-    with Shuffled(image, limit, seed) as file, Volume(file) as volume:
-        got = taken(volume.read(walk(volume, "comb"), offset, count))
+    with Shuffled(image, limit, seed) as file, file.wait(Volume.open(file)) as volume:
+        comb = file.wait(volume.attempt(lambda: volume.find(volume.root, "comb")))
+        got = taken(volume.read(comb, offset, count))
         file.deliver()
         assert got == [(source / "comb").read_bytes()[offset : offset + count]]
 
 
 def test_a_contiguous_file_is_read_in_few_pieces(image: Path) -> None:
-    with Shuffled(image) as file, Volume(file) as volume:
-        big = walk(volume, "big")
+    with Shuffled(image) as file, file.wait(Volume.open(file)) as volume:
+        big = file.wait(volume.attempt(lambda: volume.find(volume.root, "big")))
+        taken(volume.read(big, 0, 1))
+        file.deliver()
+        file.asked.clear()
         for offset in range(0, 4 << 20, 1 << 20):
             volume.read(big, offset, 1 << 20)
         pieces = 5 if big.flags & EXTENTS_FL else 21  # a map's own blocks lie between the file's
@@ -139,54 +146,54 @@ class TestLinks:
         }.items(),
     )
     def test_are_followed(self, volume: Volume, name: str, leads_to: str) -> None:
-        wanted = walk(volume, leads_to) if leads_to else volume.root
-        assert walk(volume, f"links/{name}") == wanted
+        wanted = find(volume, leads_to) if leads_to else volume.root
+        assert find(volume, f"links/{name}") == wanted
 
     def test_a_walk_goes_on_behind_one(self, volume: Volume) -> None:
-        assert walk(volume, "links/dir/d2/d3") == walk(volume, "d0/d1/d2/d3")
-        assert walk(volume, "links/dir/..") == walk(volume, "d0"), "the parent of where it leads"
+        assert find(volume, "links/dir/d2/d3") == find(volume, "d0/d1/d2/d3")
+        assert find(volume, "links/dir/..") == find(volume, "d0"), "the parent of where it leads"
 
     def test_targets_are_kept(self, volume: Volume, source: Path) -> None:
-        links = walk(volume, "links")
+        links = find(volume, "links")
         for path in (source / "links").iterdir():
-            target = volume.target(volume.step(links, path.name))
-            assert Path(target) == path.readlink()
-            assert len(target.encode()) == path.lstat().st_size
+            said = target(volume, step(volume, links, path.name))
+            assert Path(said) == path.readlink()
+            assert len(said.encode()) == path.lstat().st_size
 
     def test_forty_in_a_row_and_no_more(self, volume: Volume) -> None:
-        assert walk(volume, "chain/c39") == walk(volume, "hello")
+        assert find(volume, "chain/c39") == find(volume, "hello")
         with pytest.raises(TooManyLinks, match="c40"):
-            walk(volume, "chain/c40")
+            find(volume, "chain/c40")
 
     @pytest.mark.parametrize("name", ["self", "ping"])
     def test_loops(self, volume: Volume, name: str) -> None:
         with pytest.raises(TooManyLinks):
-            walk(volume, f"links/{name}")
+            find(volume, f"links/{name}")
 
     def test_dangling(self, volume: Volume) -> None:
         with pytest.raises(NotFound, match="dangling, a symbolic link, leads to nowhere"):
-            walk(volume, "links/dangling")
+            find(volume, "links/dangling")
         with pytest.raises(NotADirectory):
-            walk(volume, "links/notdir")
+            find(volume, "links/notdir")
 
 
 def test_nothing_lies_above_the_root(volume: Volume) -> None:
-    assert volume.find(volume.root, "..") == volume.root
-    assert walk(volume, "d0/../..") == volume.root
+    assert find(volume, "..") == volume.root
+    assert find(volume, "d0/../..") == volume.root
 
 
 def test_names_that_are_not_there(volume: Volume) -> None:
     with pytest.raises(NotFound, match="nowhere"):
-        walk(volume, "nowhere")
+        find(volume, "nowhere")
     with pytest.raises(NotADirectory, match="a file"):
-        walk(volume, "hello/x")
+        find(volume, "hello/x")
 
 
 def test_a_name_that_is_not_utf8(volume: Volume) -> None:
-    assert content(volume, walk(volume, r"names/latin\xe9")) == b"latin"
+    assert content(volume, find(volume, r"names/latin\xe9")) == b"latin"
 
 
 def test_a_pipe_has_no_bytes(volume: Volume) -> None:
-    pipe = root_of(volume).walk("pipe")
+    pipe = node(volume, "pipe")
     with pytest.raises(NotSupported, match="a named pipe"):
         pipe.open(0)

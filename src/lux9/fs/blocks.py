@@ -1,4 +1,4 @@
-"""The block file under a file system: anything that can be read at an offset, now or later."""
+"""The block file under a file system: anything whose bytes can be asked for."""
 
 from __future__ import annotations
 
@@ -6,13 +6,13 @@ import os
 from pathlib import Path
 from typing import Protocol, Self
 
-from ..errors import DeviceError, Lux9Error
+from ..errors import DeviceError
 from ..pending import Pending
 from ..wire.node import Bytes
 
 
 class BlockFile(Protocol):
-    """A disk, a partition or an image. Offsets and counts are bytes; reads at the end are short."""
+    """A disk, a partition or an image. Offsets and counts are bytes."""
 
     @property
     def size(self) -> int:
@@ -21,15 +21,11 @@ class BlockFile(Protocol):
 
     @property
     def limit(self) -> int:
-        """The most that one `submit` may ask for, in bytes."""
-        ...
-
-    def pread(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes, waited for."""
+        """The most that one `submit` may ask for."""
         ...
 
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
-        """The same without waiting; a view is good only during the callback."""
+        """The bytes at `offset`, short at the end; a view is good only during the callback."""
         ...
 
 
@@ -42,16 +38,12 @@ class ImageFile:
         self._fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self.size = os.lseek(self._fd, 0, os.SEEK_END)
 
-    def pread(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes; short only at the end."""
-        return os.pread(self._fd, count, offset)
-
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
         """Answered at once."""
         out: Pending[Bytes] = Pending()
         try:
-            out.resolve(memoryview(self.pread(offset, count)))
-        except (OSError, Lux9Error) as error:
+            out.resolve(os.pread(self._fd, count, offset))
+        except OSError as error:
             out.fail(error)
         return out
 
@@ -66,14 +58,8 @@ class ImageFile:
         self.close()
 
 
-def pread_whole(file: BlockFile, offset: int, count: int) -> bytes:
-    """Exactly `count` bytes. Raises DeviceError, which says how many there were."""
-    data = file.pread(offset, count)
+def whole(data: Bytes, offset: int, count: int) -> Bytes:
+    """The same data. Raises DeviceError when it is less than was asked for inside the file's size."""
     if len(data) != count:
-        raise short(offset, count, len(data))
+        raise DeviceError(f"the block file gave {len(data)} of {count} bytes at {offset:#x}")
     return data
-
-
-def short(offset: int, count: int, got: int) -> DeviceError:
-    """The error of a block file that gave less than was asked for inside its size."""
-    return DeviceError(f"the block file gave {got} of {count} bytes at {offset:#x}")

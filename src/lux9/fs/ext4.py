@@ -7,10 +7,11 @@ block file, as `/dev/sdE0/linux`. What cannot be served is told in one line on s
 from __future__ import annotations
 
 import sys
+from typing import Self
 
 from ..driver import Environment, run
 from ..errors import Lux9Error, text_of
-from ..pending import Pending
+from ..pending import Pending, waits
 from ..wire.node import Bytes
 from .nodes import root_of
 from .superblock import Refused
@@ -22,25 +23,27 @@ REFUSED = 2  # exit status
 class ServedFile:
     """A file in the kernel's namespace as a block file."""
 
-    def __init__(self, environment: Environment, path: str) -> None:
-        self.size = environment.client.stat(path).length
-        self._file = environment.client.open(path)
-        self.limit = self._file.iounit
+    def __init__(self, environment: Environment, size: int, fid: int, limit: int) -> None:
+        self._caller, self.size, self._fid, self.limit = environment.client.caller, size, fid, limit
 
-    def pread(self, offset: int, count: int) -> bytes:
-        """Up to `count` bytes, waited for."""
-        return self._file.pread(offset, count)
+    @classmethod
+    async def open(cls, environment: Environment, path: str) -> Self:
+        """Nothing here blocks: the kernel may be in this very process. Raises RemoteError."""
+        paths = environment.client.paths
+        stat, opened = await paths.stat(path), await paths.open(path)
+        return cls(environment, stat.length, opened.fid, opened.iounit)
 
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
-        """The same without waiting."""
-        return self._file.submit(offset, count)
+        """The bytes at `offset`."""
+        return self._caller.read(self._fid, offset, count, later=True)
 
 
-def mount(environment: Environment) -> Volume:
+async def mount(environment: Environment) -> Volume:
     """The file system on the file that LUX9_FILE names. Raises Refused, whatever is in the way."""
     path = environment.variable("LUX9_FILE")
     try:
-        return Volume(ServedFile(environment, path))
+        opened = Volume.open(await ServedFile.open(environment, path))
+        return await opened if waits(opened) else opened
     except Refused as error:
         raise Refused(f"{path}: {error}") from error
     except Lux9Error as error:
@@ -49,7 +52,7 @@ def mount(environment: Environment) -> Volume:
 
 async def main(environment: Environment) -> None:
     """Mount and serve until the kernel goes."""
-    with mount(environment) as volume:
+    with await mount(environment) as volume:
         await environment.serve(root_of(volume), "ext4")
 
 

@@ -9,36 +9,34 @@ from __future__ import annotations
 import sys
 from array import array
 from collections.abc import Callable, Iterable, Iterator
-from typing import NamedTuple
+from typing import Protocol
 
 from .inode import EXTENTS_FL, Inode
 from .libext2 import Corrupt, Extent
 from .lru import Lru
+from .runs import HOLE, Run, joined
 
 WINDOW = 8192  # blocks
 KEPT = 1 << 17  # runs, of all files together
 DIRECT = 12  # i_block[12] is the indirect block, [13] the double, [14] the triple: EXT2_IND_BLOCK
-HOLE = -1
 
 
-class Run(NamedTuple):
-    """Bytes `start` to `end` of a file, on the device from `device`; HOLE reads as zeros."""
+class Device(Protocol):
+    """The device's metadata, as `Metadata` gives it."""
 
-    start: int
-    end: int
-    device: int
+    def read(self, offset: int, count: int) -> bytes:
+        """Bytes of the device."""
+        ...
 
-    def cut(self, start: int, end: int) -> Run:
-        """The part inside start..end."""
-        low, high = max(self.start, start), min(self.end, end)
-        device = self.device if self.device == HOLE else self.device + low - self.start
-        return Run(low, high, device)
+    def want(self, spans: Iterable[tuple[int, int]]) -> None:
+        """Have these bytes fetched together."""
+        ...
 
 
 class Mapper:
     """The maps of a file system's files.
 
-    `leaves(ino, block)` gives the extents from a block on; `read(offset, count)` metadata of the device.
+    `leaves(ino, block)` gives the extents from a block on.
     """
 
     def __init__(
@@ -46,10 +44,10 @@ class Mapper:
         block_size: int,
         blocks: int,
         leaves: Callable[[int, int], Iterator[Extent]],
-        read: Callable[[int, int], bytes],
+        device: Device,
     ) -> None:
         self.block_size, self.blocks = block_size, blocks
-        self._leaves, self._read = leaves, read
+        self._leaves, self._device = leaves, device
         self._windows: Lru[tuple[int, int], list[Run]] = Lru(KEPT, len)
 
     def runs(self, inode: Inode, start: int, end: int) -> list[Run]:
@@ -128,13 +126,15 @@ class Mapper:
             raise Corrupt(
                 f"indirect block {number} lies outside {self.blocks} blocks; run `e2fsck -f IMG`"
             )
-        words = _words(self._read(number * self.block_size, self.block_size))
+        words = _words(self._device.read(number * self.block_size, self.block_size))
         size = self._span(depth - 1)
         low = max(0, (first - base) // size)
         high = min(len(words), -(-(end - base) // size))
         if depth == 1:
             yield from _stretches(words, base, low, high)
             return
+        starts = (n * self.block_size for n in words[low:high] if n)
+        self._device.want((at, at + self.block_size) for at in starts)
         for i in range(low, high):
             if words[i]:
                 yield from self._tree(depth - 1, words[i], base + i * size, first, end)
@@ -158,22 +158,3 @@ def _words(data: bytes) -> array[int]:
     if sys.byteorder == "big":
         out.byteswap()
     return out
-
-
-def joined(runs: Iterable[Run]) -> list[Run]:
-    """The same runs, empty ones dropped, neighbours that go on on the device made one."""
-    out: list[Run] = []
-    for run in runs:
-        if run.start >= run.end:
-            continue
-        if out and _follows(out[-1], run):
-            out[-1] = Run(out[-1].start, run.end, out[-1].device)
-        else:
-            out.append(run)
-    return out
-
-
-def _follows(a: Run, b: Run) -> bool:
-    if a.device == HOLE or b.device == HOLE:
-        return a.device == b.device
-    return a.device + a.end - a.start == b.device

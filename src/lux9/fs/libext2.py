@@ -205,7 +205,7 @@ COLLECT: Any = ffi.callback(
 
 
 class Ext2:
-    """An open file system. Everything here blocks, and raises Corrupt, or what the block file raised."""
+    """An open file system. Everything here raises Corrupt, and Missing for blocks that are to be fetched."""
 
     def __init__(self, channel: Channel) -> None:
         self._lib = library()
@@ -222,10 +222,10 @@ class Ext2:
             self._fs = ffi.NULL
 
     def _check(self, code: int, what: str) -> None:
+        fault = self._channel.take_fault()
+        if fault is not None:  # also one that the library made light of
+            raise fault
         if code:
-            fault = self._channel.take_fault()
-            if fault is not None:
-                raise fault
             raise Corrupt(
                 f"{what}: {explain(code)} (block {self._channel.last_block} was read last)"
             )

@@ -35,5 +35,8 @@ class Lru(Generic[K, V]):
             self._used -= self._cost(self._values.popitem(last=False)[1])
         return value
 
+    def __contains__(self, key: K) -> bool:
+        return key in self._values
+
     def __len__(self) -> int:
         return len(self._values)

@@ -8,13 +8,13 @@ tree is the business of the kernel, which mounted it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from ..errors import NotADirectory, NotFound, ReadOnly
-from ..pending import Maybe
+from ..pending import Maybe, after
 from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, Qid, Stat
-from ..wire.node import Bytes, Created
+from ..wire.node import Bytes, Created, Node, Opened
 from .inode import INLINE_DATA_FL, Inode
 from .libext2 import Corrupt
 from .volume import TooManyLinks, Volume
@@ -63,23 +63,25 @@ class Ext4Node:
         """What it is, which version, and its number."""
         return qid_of(self.inode)
 
-    def walk(self, name: str) -> Ext4Node:
+    def walk(self, name: str) -> Maybe[Node]:
         """One step down or up, through symbolic links; `..` of the root is the root."""
-        return Ext4Node(self.volume, self.volume.find(self.inode, name), name)
+        volume = self.volume
+        return volume.attempt(lambda: Ext4Node(volume, volume.find(self.inode, name), name))
 
-    def look(self, name: str) -> Ext4Node:
+    def look(self, name: str) -> Maybe[Node]:
         """One step, but a symbolic link is found itself: for the dialects that have them."""
-        return Ext4Node(self.volume, self.volume.step(self.inode, name), name)
+        volume = self.volume
+        return volume.attempt(lambda: Ext4Node(volume, volume.step(self.inode, name), name))
 
-    def target(self) -> str:
+    def target(self) -> Maybe[str]:
         """What a symbolic link says."""
-        return self.volume.target(self.inode)
+        return self.volume.attempt(lambda: self.volume.target(self.inode))
 
     def stat(self) -> Stat:
         """What stat(5) tells."""
         return stat_of(self.name, self.inode)
 
-    def open(self, mode: int) -> FileHandle | InlineHandle | DirListing:
+    def open(self, mode: int) -> Maybe[Opened]:
         """A listing of a directory, or a file for reading. Any way to change it is refused."""
         if mode not in (OREAD, OEXEC):
             raise self._read_only()
@@ -87,7 +89,8 @@ class Ext4Node:
             return DirListing(self.volume, self.inode)
         self.volume.check_readable(self.inode)
         if self.inode.flags & INLINE_DATA_FL:
-            return InlineHandle(self.volume.inline(self.inode), self.inode.size)
+            data = self.volume.attempt(lambda: self.volume.inline(self.inode))
+            return after(data, lambda data: InlineHandle(data, self.inode.size))
         return FileHandle(self.volume, self.inode)
 
     def create(self, name: str, perm: int, mode: int) -> Created:
@@ -144,11 +147,22 @@ class DirListing:
     def __init__(self, volume: Volume, inode: Inode) -> None:
         self._volume, self._inode = volume, inode
 
-    def entries(self) -> Sequence[Stat]:
+    def entries(self) -> Maybe[Sequence[Stat]]:
         """Every entry, in the order of the inodes: their table is then read once, from end to end."""
-        names = self._volume.names(self._inode)
+        volume = self._volume
+        return after(volume.attempt(lambda: volume.names(self._inode)), self._stats)
+
+    def _stats(self, names: Mapping[str, int]) -> Maybe[Sequence[Stat]]:
         found = sorted((ino, name) for name, ino in names.items() if name not in (".", ".."))
-        return [stat_of(name, self._facts(ino, name)) for ino, name in found]
+        done: list[Stat] = []
+
+        def more() -> list[Stat]:
+            """Goes on where it was when a block was missing."""
+            for ino, name in found[len(done) :]:
+                done.append(stat_of(name, self._facts(ino, name)))
+            return done
+
+        return self._volume.attempt(more)
 
     def _facts(self, ino: int, name: str) -> Inode:
         """The inode that a walk would find; of a link that leads nowhere, its own."""

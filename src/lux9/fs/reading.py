@@ -7,8 +7,8 @@ from functools import partial
 
 from ..pending import Maybe, Pending
 from ..wire.node import Bytes
-from .blocks import BlockFile, short
-from .extents import HOLE, Run
+from .blocks import BlockFile, whole
+from .runs import HOLE, Run
 
 ZEROS = bytes(1 << 20)
 
@@ -21,14 +21,10 @@ def read_runs(file: BlockFile, runs: Sequence[Run]) -> Maybe[Bytes]:
         if run.device == HOLE:
             return ZEROS[:count] if count <= len(ZEROS) else bytes(count)
         if count <= file.limit:
-            return file.submit(run.device, count).map(partial(_whole, run.device, count))
+            return file.submit(run.device, count).map(
+                partial(whole, offset=run.device, count=count)
+            )
     return _Gather(file, runs).out
-
-
-def _whole(offset: int, count: int, view: Bytes) -> Bytes:
-    if len(view) != count:
-        raise short(offset, count, len(view))
-    return view
 
 
 class _Gather:
@@ -46,7 +42,7 @@ class _Gather:
     def _taker(self, piece: Run, base: int) -> Callable[[Pending[Bytes]], None]:
         def take(part: Pending[Bytes]) -> None:
             try:
-                view = _whole(piece.device, piece.end - piece.start, part.result())
+                view = whole(part.result(), piece.device, piece.end - piece.start)
                 self._buffer[piece.start - base : piece.end - base] = view
             except Exception as error:
                 self._fail(error)

@@ -12,7 +12,7 @@ from enum import IntEnum
 
 from ..errors import UserError
 from ..regs import U16, U32, Block, Memory, Register, bit, ro
-from .blocks import BlockFile
+from .metadata import Metadata
 
 OFFSET = 1024
 SIZE = 1024
@@ -132,31 +132,30 @@ SIGNS: tuple[tuple[int, bytes, str], ...] = (  # offset, bytes there, what it is
 )
 
 
-def read_superblock(file: BlockFile) -> Superblock:
+def read_superblock(device: Metadata) -> Superblock:
     """The superblock of an ext2, ext3 or ext4 image that can be served. Raises Refused."""
-    data = file.pread(OFFSET, SIZE)
-    if len(data) < SIZE:
-        raise Refused(f"{file.size} bytes are too few for a file system" if file.size else "empty")
-    sb = Superblock(Memory(data), name="superblock")
+    if (size := device.size) < OFFSET + SIZE:
+        raise Refused(f"{size} bytes are too few for a file system" if size else "empty")
+    sb = Superblock(Memory(device.read(OFFSET, SIZE)), name="superblock")
     if (magic := sb.magic.read().raw) != MAGIC:
         raise Refused(
             f"not ext4: the magic at byte {OFFSET + 0x38} is {magic:#06x}, not {MAGIC:#06x}; "
-            f"this is {_what_is(file)}"
+            f"this is {_what_is(device)}"
         )
-    for why in _objections(sb, file):
+    for why in _objections(sb, device.size):
         raise Refused(why)
     return sb
 
 
-def _what_is(file: BlockFile) -> str:
-    head = file.pread(0, 0x10400)
+def _what_is(device: Metadata) -> str:
+    head = device.read(0, min(0x10400, device.size))
     for offset, sign, what in SIGNS:
         if head[offset : offset + len(sign)] == sign:
             return what
     return "something unknown" if any(head) else "all zeros"
 
 
-def _objections(sb: Superblock, file: BlockFile) -> Iterator[str]:
+def _objections(sb: Superblock, size: int) -> Iterator[str]:
     """Why the file system cannot be served, worst first."""
     incompat = sb.feature_incompat.read()
     if incompat.journal_dev:
@@ -174,19 +173,19 @@ def _objections(sb: Superblock, file: BlockFile) -> Iterator[str]:
         )
     if (state := sb.state.read()).errors:
         yield f"marked as having errors ({sb.error_count.read().raw} recorded). Run `e2fsck -f IMG`"
-    yield from _truncation(sb, file)
+    yield from _truncation(sb, size)
     if not state.valid and not incompat.needs_recovery:
         yield "was not unmounted cleanly. Run `e2fsck -f IMG`"
 
 
-def _truncation(sb: Superblock, file: BlockFile) -> Iterator[str]:
+def _truncation(sb: Superblock, size: int) -> Iterator[str]:
     total = sb.blocks * sb.block_size
     if total == 0:
         yield "has no blocks. Run `e2fsck -f IMG`"
-    elif file.size < total:
+    elif size < total:
         yield (
             f"truncated: {sb.blocks} blocks of {sb.block_size} bytes are {total} bytes, "
-            f"there are {file.size}. Copy the image again"
+            f"there are {size}. Copy the image again"
         )
 
 

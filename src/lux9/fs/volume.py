@@ -1,7 +1,8 @@
 r"""A mounted ext4 file system: inodes, directories and symbolic links by name, and files by their bytes.
 
-Everything here blocks but `read`. Metadata never changes under us, so what was decoded once is kept: inodes,
-directories as dictionaries (which makes a walk a look-up, however the directory is stored), and maps.
+What looks at metadata is for `attempt`, which calls it again when blocks that it missed have come. Metadata never
+changes under us, so what was decoded once is kept: inodes, directories as dictionaries (which makes a walk a
+look-up, however the directory is stored), and maps.
 Names are bytes on the disk; one that is not UTF-8 is shown with `\xNN` escapes and found by them.
 """
 
@@ -11,7 +12,7 @@ import errno
 from typing import Self
 
 from ..errors import Lux9Error, NotADirectory, NotFound, NotSupported
-from ..pending import Maybe
+from ..pending import Maybe, after
 from ..wire.node import Bytes
 from .blocks import BlockFile
 from .extents import Mapper
@@ -19,7 +20,9 @@ from .inode import ENCRYPT_FL, FAST_LINK, INLINE_DATA_FL, KINDS, ROOT_INO, Inode
 from .iomanager import Channel
 from .libext2 import Corrupt, Ext2
 from .lru import Lru
+from .metadata import Metadata
 from .reading import read_runs
+from .runs import HOLE
 from .superblock import Refused, read_superblock
 
 LOOPS = 40  # links followed in one walk, as Linux does: path_resolution(7)
@@ -37,23 +40,36 @@ class TooManyLinks(Lux9Error):
 class Volume:
     """An ext2, ext3 or ext4 file system on a block file. Raises Refused when it cannot be served.
 
-    A context manager; the block file stays the caller's.
+    Made by `open`. A context manager; the block file stays the caller's.
     """
 
-    def __init__(self, file: BlockFile) -> None:
-        self.file = file
-        sb = read_superblock(file)
-        self.block_size, self.blocks = sb.block_size, sb.blocks
-        self._channel = Channel(file)
-        try:
-            self._ext2 = Ext2(self._channel)
-        except Corrupt as error:
-            raise Refused(f"{error}; run `e2fsck -f IMG`") from error
-        self._mapper = Mapper(self.block_size, self.blocks, self._ext2.extents, self._channel.read)
+    def __init__(self, file: BlockFile, metadata: Metadata) -> None:
+        sb = read_superblock(metadata)
+        self._file, self._metadata = file, metadata
+        self.attempt = metadata.attempt
+        self._ext2 = Ext2(Channel(metadata))
+        self._mapper = Mapper(sb.block_size, sb.blocks, self._ext2.extents, metadata)
         self._inodes: Lru[int, Inode] = Lru(KEPT_INODES, _one)
         self._directories: Lru[int, dict[str, int]] = Lru(KEPT_NAMES, len)
-        self._check_groups(sb.groups)
-        self.root = self._check_root()
+        try:
+            self._check_groups(sb.groups)
+            self.root = self._check_root()
+        except BaseException:
+            self.close()
+            raise
+
+    @staticmethod
+    def open(file: BlockFile) -> Maybe[Volume]:
+        """Mount. Raises Refused."""
+        metadata = Metadata(file)
+
+        def mount() -> Volume:
+            try:
+                return Volume(file, metadata)
+            except Corrupt as error:
+                raise Refused(f"{error}; run `e2fsck -f IMG`") from error
+
+        return metadata.attempt(mount)
 
     def _check_groups(self, count: int) -> None:
         bad = self._ext2.bad_groups(count)
@@ -64,10 +80,7 @@ class Volume:
             )
 
     def _check_root(self) -> Inode:
-        try:
-            root = self.inode(ROOT_INO)
-        except Corrupt as error:
-            raise Refused(f"{error}; run `e2fsck -f IMG`") from error
+        root = self.inode(ROOT_INO)
         if not root.is_dir:
             raise Refused(f"the root, inode 2, is {root.kind}; run `e2fsck -f IMG`")
         return root
@@ -98,10 +111,18 @@ class Volume:
             raise NotADirectory(f"inode {directory.ino} is {directory.kind}")
         got = self._directories.get(directory.ino)
         if got is None:
+            self._want(directory)
             listed = self._ext2.entries(directory.ino)
             got = {_shown(directory.ino, name): ino for name, ino in listed}
             self._directories.put(directory.ino, got)
         return got
+
+    def _want(self, inode: Inode) -> None:
+        """Have all blocks fetched together: they are about to be read one by one."""
+        if inode.size and not inode.flags & INLINE_DATA_FL:
+            runs = self._mapper.runs(inode, 0, inode.size)
+            places = (run for run in runs if run.device != HOLE)
+            self._metadata.want((run.device, run.device + run.end - run.start) for run in places)
 
     def step(self, directory: Inode, name: str) -> Inode:
         """What a directory holds under a name: a symbolic link itself, not its target."""
@@ -155,9 +176,9 @@ class Volume:
         if inode.flags & INLINE_DATA_FL:
             return self.inline(inode)
         runs = self._mapper.runs(inode, 0, inode.size)
-        if any(run.device < 0 for run in runs):
+        if any(run.device == HOLE for run in runs):
             raise Corrupt(f"inode {inode.ino}: {inode.kind} with a hole; run `e2fsck -f IMG`")
-        return b"".join(self._channel.read(run.device, run.end - run.start) for run in runs)
+        return b"".join(self._metadata.read(run.device, run.end - run.start) for run in runs)
 
     def inline(self, inode: Inode) -> bytes:
         """The bytes of a file that lies in its inode; a file that is longer goes on with zeros."""
@@ -176,7 +197,8 @@ class Volume:
         end = min(offset + count, inode.size)
         if offset >= end:
             return b""
-        return read_runs(self.file, self._mapper.runs(inode, offset, end))
+        runs = self.attempt(lambda: self._mapper.runs(inode, offset, end))
+        return after(runs, lambda runs: read_runs(self._file, runs))
 
 
 def _shown(directory: int, name: bytes) -> str:
