@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from lux9.arch.pci import Command
-from lux9.errors import BadArgument, Busy, DeviceGone, NotFound, PermissionDenied, Stale
+from lux9.errors import (
+    BadArgument,
+    Busy,
+    DeviceGone,
+    NotFound,
+    NotSupported,
+    PermissionDenied,
+    Stale,
+)
 from lux9.kernel.process import ALL, Cap
-from lux9.models.pci import DmaFault
+from lux9.models.pci import DmaFault, Identity, PciFunction
 from tests.kernel.hardware.board import A, B, Board, C, Gadget
 
 LPC, PORT = "0000:00:1f.0", "0000:00:1c.0"
@@ -25,6 +33,31 @@ def test_lines_are_what_firmware_wrote_and_the_io_apics(board: Board) -> None:
     a, b, c = (board.hw.functions[name] for name in (A, B, C))
     assert a.lines == b.lines == {a.info.irq, 16}
     assert c.lines == {c.info.irq, 22}
+
+
+def test_behind_a_bridge_pins_turn_and_interrupts_arrive(board: Board) -> None:
+    gadget = Gadget()
+    board.sim.plug(gadget, 3 << 3, board.bridge.below)
+    name = f"0000:{board.bridge.below.number:02x}:03.0"
+    f, one = board.hw.functions[name], board.process("one")
+    assert len(f.lines) == 2
+    board.hw.bus.claim(one, name)
+    for line in sorted(f.lines):
+        board.hw.irq.register(one, line, "one")
+    gadget.set_irq(True)
+    for line in sorted(f.lines):
+        assert board.hw.irq.read(line, board.hw.irq.check(one, line)).done
+
+
+def test_a_function_that_has_nothing(board: Board) -> None:
+    board.sim.plug(PciFunction(Identity(0x1AF4, 0x1111, 0xFF0000)), 6 << 3)
+    one, name = board.process("one"), "0000:00:06.0"
+    board.hw.bus.claim(one, name)
+    assert board.hw.functions[name].lines == frozenset()
+    for kind in ("msi", "msix"):
+        with pytest.raises(NotSupported, match=f"has no {kind.upper()[:3]}"):
+            board.hw.irq.messages(one, name, 1, "x", kind)
+    board.hw.end(one)
 
 
 def test_a_claim_lets_the_function_answer(board: Board) -> None:

@@ -396,6 +396,35 @@ def test_registering_again_opens_it(board: Board) -> None:
     assert done(wait)
 
 
+def test_one_of_two_who_share_opens_it_for_both(board: Board) -> None:
+    board.hw.irq.storm = Storm(lines=4)
+    one, two = both(board)
+    board.a.set_irq(True)
+    for _ in range(4):
+        for r in (one, two):
+            if not board.hw.irq.numbers[LINE].shut:
+                board.hw.irq.read(LINE, r)
+    assert board.hw.irq.numbers[LINE].shut
+    board.a.set_irq(False)
+    board.hw.irq.unregister(two.process, LINE)
+    board.hw.irq.register(two.process, LINE, "two", shared=True)
+    wait = board.hw.irq.read(LINE, one)
+    board.a.set_irq(True)
+    assert done(wait)
+
+
+def test_a_reset_does_not_bring_a_storm_of_messages_back(board: Board) -> None:
+    board.hw.irq.storm = Storm(messages=10)
+    one = board.process("one")
+    board.hw.bus.claim(one, A)
+    board.hw.bus.master(one, A, True)
+    board.hw.irq.messages(one, A, 1, "q", "msi")
+    for _ in range(QUEUE + 20):
+        board.a.notify(0)
+    board.hw.reset(one, A)
+    assert board.a.messenger is None
+
+
 # Messages
 
 

@@ -26,7 +26,7 @@ class DmaDir(Dir):
             f"allocations: {len(buffers)}\n"
             f"total bytes: {sum(b.size for b in buffers)}\n"
             f"process allocations: {len(mine)}\n"
-            f"process bytes: {sum(b.size for b in mine)}\n"
+            f"process bytes: {self.dma.bytes_of(self.process)}\n"
         )
 
     @verb(1)
