@@ -129,6 +129,7 @@ def test_the_bytes_of_a_buffer(board: Board) -> None:
     assert file.pread(4, 10) == b""
     with pytest.raises(BadArgument, match="offset 10 is past the 10 bytes"):
         file.pwrite(b"x", 10)
+    assert board.verdicts("denied") == [("dma write", "dma 1")]
 
 
 def test_an_open_buffer_is_stale_when_it_was_freed(board: Board) -> None:

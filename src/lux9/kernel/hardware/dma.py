@@ -77,29 +77,34 @@ class Buffer:
 class BufferFile:
     """The bytes of a buffer, for whoever cannot map it: an open file that dies with the buffer."""
 
-    __slots__ = ("buffer", "length")
+    __slots__ = ("buffer", "context", "length")
 
-    def __init__(self, buffer: Buffer) -> None:
-        self.buffer, self.length = buffer, buffer.size
+    def __init__(self, context: Context, buffer: Buffer) -> None:
+        self.context, self.buffer, self.length = context, buffer, buffer.size
 
     def pread(self, count: int, offset: int) -> bytes:
         """Up to `count` bytes at `offset`: a copy, for the buffer may be gone before it is sent."""
-        self._check()
+        self._check("dma read")
         return bytes(self.buffer.view[offset : offset + count])
 
     def pwrite(self, data: memoryview | bytes, offset: int) -> int:
         """As many bytes as there is room for. Raises BadArgument when that is none."""
-        self._check()
+        self._check("dma write")
         room = max(self.length - offset, 0)
         if data and not room:
-            raise BadArgument(f"dma: offset {offset} is past the {self.length} bytes of the buffer")
+            why = f"offset {offset} is past the {self.length} bytes of buffer {self.buffer.handle}"
+            raise self._no("dma write", BadArgument(f"dma: {why}"))
         taken = memoryview(data)[:room]
         self.buffer.view[offset : offset + len(taken)] = taken
         return len(taken)
 
-    def _check(self) -> None:
+    def _check(self, action: str) -> None:
         if not self.buffer.alive:
-            raise Stale(f"dma: buffer {self.buffer.handle} was freed; allocate another")
+            why = f"buffer {self.buffer.handle} was freed; allocate another"
+            raise self._no(action, Stale(f"dma: {why}"))
+
+    def _no(self, action: str, error: Lux9Error) -> Lux9Error:
+        return self.context.refuse(self.buffer.owner, action, f"dma {self.buffer.handle}", error)
 
 
 class Dma:
@@ -197,7 +202,7 @@ class Dma:
 
     def open(self, process: Process, handle: int) -> BufferFile:
         """The bytes of a buffer. Raises Stale or PermissionDenied."""
-        return BufferFile(self.find(process, "dma open", handle))
+        return BufferFile(self.context, self.find(process, "dma open", handle))
 
     def _drop(self, buffer: Buffer) -> None:
         buffer.alive = False
