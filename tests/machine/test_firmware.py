@@ -221,6 +221,20 @@ def test_more_buses_than_numbers_harm_nobody() -> None:
     assert len(numbers) == len(set(numbers)) == 252 or max(numbers) == 255
 
 
+@pytest.mark.parametrize(("first", "last"), [(0, 9), (7, 3), (1, 1)])
+def test_numbers_that_cannot_be_are_given_anew(first: int, last: int) -> None:
+    sim = build([Part(below=[]), Part(below=[Part()])])
+    one, two = sim.bus.functions[0x08], sim.bus.functions[0x10]
+    for at, value in ((0x18, 0), (0x19, 1), (0x1A, 1)):
+        sim.config_write(one.bdf, at, 1, value)
+    for at, value in ((0x19, first), (0x1A, last)):
+        sim.config_write(two.bdf, at, 1, value)
+    found = {f.bdf: (f.secondary, f.subordinate) for f in firmware.assign(sim)}
+    assert found[one.bdf] == (1, 1)
+    assert found[two.bdf] == (2, 2)
+    assert 2 << 8 in found
+
+
 # Interrupt routes
 
 
