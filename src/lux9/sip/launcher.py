@@ -20,6 +20,7 @@ from ..kernel.kernel import Kernel
 from ..kernel.namespace import Group
 from ..kernel.process import Cap
 from ..ninep.caller import Caller
+from ..wire.messages import Stat
 from .device import SipDir
 from .inside import Inside
 from .manifest import Stanza
@@ -118,15 +119,21 @@ class Launcher:
     async def _paths(self, service: str) -> list[str]:
         """The files two levels down from where a service is mounted."""
         where = self._where(service)
-        if not where:
+        if not where or not self._may_hold(where, 2):
             return []
         caller = self.kernel.services.posted[service].service.caller
         root = self.kernel.services.posted[service].root
         found: list[str] = []
-        for top in await _names(caller, root.fid, ()):
-            names = await _names(caller, root.fid, (top,))
-            found += [f"{where}/{top}/{name}" for name in names]
+        for top in await _listing(caller, root.fid, ()):
+            if top.qid.is_dir and self._may_hold(f"{where}/{top.name}", 1):
+                stats = await _listing(caller, root.fid, (top.name,))
+                found += [f"{where}/{top.name}/{stat.name}" for stat in stats]
         return found
+
+    def _may_hold(self, directory: str, levels: int) -> bool:
+        """Whether a stanza names files so far below it: a file system is not searched for nothing."""
+        patterns = (pattern for s in self.stanzas for pattern in s.files)
+        return any(fnmatch.fnmatch(directory, p.rsplit("/", levels)[0]) for p in patterns)
 
     # -- life
 
@@ -310,13 +317,11 @@ class Bound(NamedTuple):
         return f"{self.code >> 16:02x}.{self.code >> 8 & 0xFF:02x}.{self.code & 0xFF:02x}"
 
 
-async def _names(caller: Caller, fid: int, path: Sequence[str]) -> list[str]:
-    """The names in a directory of a service; none in a file."""
-    at, qid = await caller.walk(fid, path)
+async def _listing(caller: Caller, fid: int, path: Sequence[str]) -> list[Stat]:
+    """A directory of a service."""
+    at, _ = await caller.walk(fid, path)
     try:
-        if path and not qid.is_dir:
-            return []
         await caller.open(at, 0)
-        return [stat.name for stat in await caller.listing(at)]
+        return await caller.listing(at)
     finally:
         caller.forget(at)
