@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from hypothesis import given, settings, strategies as st
 
-from lux9.drivers.block import Disks, Extent, UnitDir
+from lux9.drivers.block import Disks, UnitDir
+from lux9.drivers.extent import Extent
 from lux9.drivers.partitions import Partition, Table
 from lux9.drivers.ranges import Ranges
 from lux9.drivers.stats import Stats

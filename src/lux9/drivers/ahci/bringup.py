@@ -43,6 +43,8 @@ async def bring_up(port: Port) -> None:
     _point(port)
     if not await link(port):
         listen(port)
+        if port.regs.ssts.read().det != Det.NONE:  # it came before anybody listened
+            port.bring_up()
         return
     kind = await ready(port)
     if kind != Signature.ATA:
@@ -146,7 +148,7 @@ def listen(port: Port) -> None:
     port.regs.serr.clear(ALL_ERRORS)
     port.regs.is_.clear(ALL_EVENTS)
     port.listening = True
-    port.disarm()
+    port.completion.disarm()
 
 
 async def identify(port: Port) -> Identify:

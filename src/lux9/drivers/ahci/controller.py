@@ -200,7 +200,7 @@ class Controller:
             raise DeviceGone(f"{self.function.bdf}: its registers read all ones: it was removed")
         for n, port in self.ports.items():
             if pending.ips >> n & 1:
-                port.interrupt()
+                port.completion.interrupt()
         if pending.ips:
             self.regs.is_.clear(pending)
 

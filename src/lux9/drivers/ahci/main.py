@@ -1,9 +1,10 @@
 """AHCI host bus adapters as disks. Ref: AHCI 1.3.1, ACS-3; class 01.06.01.
 
     controller.py  the HBA: handoff, reset, ports, interrupts
-    port.py        one port: issue and completion; bringup.py, recovery.py change its state
+    port.py        one port, and its commands out; bringup.py and recovery.py change its state
+    completion.py  its commands in: seen in memory, told by interrupts, found by the watch
     queue.py       slots, knows no hardware; commands.py, pure; memory.py, structures in memory
-    disk.py        what ../block.py serves as sd(3)
+    disk.py        what ../block.py serves as sd(3); transfer.py, its requests for data
 
 The first controller's disks are sdE0 …, the next one's (LUX9_INSTANCE=1) sdF0 …; LUX9_INTERRUPT=msi asks for
 messages instead of the pin.

@@ -31,7 +31,7 @@ HARD = PxIS(hbfs=True, hbds=True, ifs=True, ofs=True)  # the transfer went wrong
 async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
     """Deal with `events`, or with commands that are `late`; when it returns, the port runs."""
     port.stats.bump("recoveries")
-    port.truth()  # what was done before the error stays done
+    port.completion.truth()  # what was done before the error stays done
     task, slot = port.regs.tfd.read(), port.regs.cmd.read().ccs
     mode, victims = port.queue.mode, port.queue.recall()
     try:
