@@ -18,6 +18,9 @@ from .qtest import LIMIT
 
 Kind = Literal["q35", "pc"]
 PROGRAM = "qemu-system-x86_64"
+NATIVE = (
+    "ICH9-LPC.acpi-pci-hotplug-with-bridge-support=off"  # slots are PCI Express's own, not ACPI's
+)
 QUIET = "accel=tcg,pit=off,hpet=off,smm=off,vmport=off,max-ram-below-4g=2G"
 SATA_PORTS, IDE_UNITS = 6, 2
 FORMATS = ("raw", "qcow2", "qed", "vdi", "vhdx", "vmdk", "vpc", "luks", "null-co", "null-aio")
@@ -93,6 +96,8 @@ class Board:
             "-display",
             "none",
         ]
+        if self.kind == "q35":
+            out += ["-global", NATIVE]
         for number, medium in enumerate(self.media):
             out += ["-blockdev", medium.node(f"disk{number}")]
         for drive in self.drives:

@@ -38,6 +38,12 @@ def halt_rom() -> int:
     return fd
 
 
+def settle(future: asyncio.Future[None]) -> None:
+    """Once."""
+    if not future.done():
+        future.set_result(None)
+
+
 def _die_with_parent() -> None:
     """A QEMU does not outlive its kernel, even one that was killed."""
     _libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -143,8 +149,8 @@ class Child:
         """End it, wait for that, and close everything that led to it."""
         self._unwatch()
         loop = asyncio.get_running_loop()
-        over = loop.create_future()
-        loop.add_reader(self._pidfd, lambda: over.done() or over.set_result(None))
+        over: asyncio.Future[None] = loop.create_future()
+        loop.add_reader(self._pidfd, settle, over)
         try:
             for end in (self.process.terminate, self.process.kill):
                 with contextlib.suppress(ProcessLookupError):

@@ -19,15 +19,17 @@ from ...arch.pci import Command, Header0, bdf_text
 from ...errors import DeviceError, DeviceGone, UserError
 from .. import firmware
 from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
+from ..controllers import by_class
 from ..functions import FunctionInfo
 from ..reset import by_config
-from . import doorbell
+from . import doorbell, hotplug
 from .arenas import Arenas, options as memory_options
 from .board import Board
 from .config import IN, OUT, READ, WRITE, ConfigSpace
 from .doorbell import Doorbell
-from .launch import Child
+from .launch import Child, settle
 from .lines import Lines
+from .qmp import Monitor
 from .qtest import QemuGone, Qtest
 
 BEAT = 1.0  # seconds between two looks whether QEMU still answers
@@ -56,6 +58,7 @@ class Qemu:
         self.why = ""  # why it is no more
         self._arenas: Arenas | None = None
         self._bell: Doorbell | None = None
+        self._monitor: Monitor | None = None
         self._child: Child | None = None
         self._loop: asyncio.AbstractEventLoop | None = None
         self._epoll: select.epoll | None = None
@@ -99,6 +102,7 @@ class Qemu:
         assert self.board.found is not None, "why_not was asked"
         self._child = child = Child(self.board.found, options, keep, log)
         bell.theirs.close()
+        self._monitor = Monitor(child.monitor)
         self.qtest = Qtest(child.qtest, self.lines.drive, self._lost, self.board.limit)
         child.qtest.sendall(b"irq_intercept_in ioapic\n")
         await self._answered(child)
@@ -110,7 +114,7 @@ class Qemu:
         answered = self._loop.create_future()
         epoll = select.epoll()
         epoll.register(child.qtest, select.EPOLLIN)
-        self._loop.add_reader(epoll.fileno(), lambda: answered.done() or answered.set_result(None))
+        self._loop.add_reader(epoll.fileno(), settle, answered)
         try:
             async with asyncio.timeout(READY):
                 await answered
@@ -146,6 +150,10 @@ class Qemu:
         """Places for whatever has none."""
         spaces = firmware.pc_spaces() if self.board.kind == "pc" else firmware.q35_spaces()
         self.known = firmware.assign(self, self.known, spaces)
+        taken = [(bar.address, bar.end) for f in self.known for bar in f.bars]
+        self.gone = [
+            (a, b) for a, b in self.gone if not any(a < end and at < b for at, end in taken)
+        ]
         self.qtest.collect()
 
     async def close(self) -> None:
@@ -162,6 +170,8 @@ class Qemu:
         if self._child is not None:
             self.qtest.gone = self.qtest.gone or "it was closed"
             child, self._child = self._child, None
+            if self._monitor is not None:
+                await self._monitor.close()
             await child.close()
         if self._bell is not None:
             self._bell.close()
@@ -169,6 +179,51 @@ class Qemu:
         if self._arenas is not None:
             self._arenas.close()
             self._arenas = None
+
+    # Plugging
+
+    @property
+    def monitor(self) -> Monitor:
+        """QEMU's monitor, for what else it can do."""
+        assert self._monitor is not None, "the machine was not started"
+        return self._monitor
+
+    async def plug(self, driver: str, id: str, **properties: object) -> Bdf:
+        """Plug a device in (`device_add`), and find it a place. Raises BadArgument with QEMU's words."""
+        await self.monitor.command("device_add", {"driver": driver, "id": id, **properties})
+        bdf = await hotplug.place(self.monitor, id)
+        if (slot := hotplug.slot_of(self, self.known, bdf)) is not None:
+            hotplug.power(slot, True)
+        self.assign()
+        bdf = await hotplug.place(self.monitor, id)  # as the buses are numbered now
+        self._report(bdf_text(bdf), f"plugged in: {driver}")
+        return bdf
+
+    async def unplug(self, id: str) -> None:
+        """Pull a device out without a word to anybody: its registers read all ones from here."""
+        bdf = await hotplug.place(self.monitor, id)
+        gone, kept = hotplug.with_it(self.known, bdf), self.gone
+        self.gone = [
+            *kept,
+            *((bar.address, bar.end) for f in gone for bar in f.bars if bar.address),
+        ]
+        try:
+            await hotplug.remove(self.monitor, self, self.known, id, bdf)
+        except BaseException:
+            self.gone = kept
+            raise
+        self.assign()
+        for each in gone:
+            self._report(each.name, "pulled out")
+            self._wake(each.bdf)
+
+    def _wake(self, bdf: Bdf) -> None:
+        """Whoever waits for an interrupt of a function that is gone shall look at it."""
+        assert self._bell is not None
+        vectors = [n for n, owner in self._bell.owner.items() if owner == bdf]
+        self._rung.extend(doorbell.FIRST + n for n in vectors)
+        self.lines.wake()
+        self._ask_turn()
 
     # What happens
 
@@ -354,10 +409,10 @@ class Qemu:
     # Reset
 
     def reset(self, bdf: Bdf) -> str:
-        """By the function's own means."""
+        """By the function's own means, or its class's. Raises DeviceError where there are none."""
         if self.qtest.gone:
             raise DeviceGone(f"{bdf_text(bdf)} went with QEMU: {self.why}")
-        how = by_config(self, bdf, lambda seconds: None)
+        how = by_config(self, bdf, lambda seconds: None) or by_class(self, bdf)
         self.qtest.flush()
         if how is None:
             raise DeviceError(

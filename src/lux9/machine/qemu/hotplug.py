@@ -1,0 +1,85 @@
+"""Plugging and unplugging while the machine runs, where the guest's part of it is ours too.
+
+QEMU's `device_del` only asks: the guest has to let go. On a PCI Express slot that is to switch the slot's power
+off (PCIe 4.0 §6.7.1), on an i440FX board to write to ACPI's eject register. Nobody is asked here whether it suits:
+to the drivers this is a card that is pulled out.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+from typing import Any
+
+from ...arch import pci as arch
+from ...errors import DeviceTimeout, NotFound
+from ..abstract import Bdf, Machine
+from ..functions import Config, FunctionInfo
+from .qmp import Monitor
+
+LED_ON, LED_OFF = 1, 3
+EJECT, SELECT = 0xAE08, 0xAE10  # QEMU, docs/specs/acpi_pci_hotplug
+LIMIT = 5.0  # seconds until a device that was let go of is gone
+
+
+async def place(monitor: Monitor, id: str) -> Bdf:
+    """Where the device with that id is. Raises NotFound."""
+    for bus in await monitor.do("query-pci"):
+        for found in _walk(bus["devices"]):
+            if found["qdev_id"] == id:
+                return int(found["bus"]) << 8 | int(found["slot"]) << 3 | int(found["function"])
+    raise NotFound(f"QEMU has no device {id!r} on its buses")
+
+
+def _walk(devices: list[Any]) -> Iterator[Any]:
+    for device in devices:
+        yield device
+        yield from _walk(device.get("pci_bridge", {}).get("devices", []))
+
+
+def slot_of(machine: Machine, known: list[FunctionInfo], bdf: Bdf) -> arch.Pcie | None:
+    """The slot's registers, in the port above a function; None where there is no such port."""
+    for info in known:
+        at = info.capability(arch.CapId.PCIE) if info.secondary == bdf >> 8 != 0 else None
+        if at is not None:
+            return arch.Pcie(Config(machine, info.bdf), at, f"{info.name} slot")
+    return None
+
+
+def with_it(known: list[FunctionInfo], bdf: Bdf) -> list[FunctionInfo]:
+    """The functions that go when the device at `bdf` goes: its own, and those behind it."""
+    own = [f for f in known if f.bdf >> 3 == bdf >> 3]
+    buses = [range(f.secondary, f.subordinate + 1) for f in own if f.secondary]
+    return own + [f for f in known if any(f.bdf >> 8 in bus for bus in buses)]
+
+
+def power(slot: arch.Pcie, on: bool) -> None:
+    """Switch the power of a slot, with its light."""
+    slot.slotctl.update(power_off=not on, power_led=LED_ON if on else LED_OFF)
+
+
+def eject(machine: Machine, bdf: Bdf) -> None:
+    """Let go of a slot on bus 0 of an i440FX board."""
+    machine.io_write(SELECT, 4, 0)
+    machine.io_write(EJECT, 4, 1 << (bdf >> 3 & 31))
+
+
+async def remove(
+    monitor: Monitor, machine: Machine, known: list[FunctionInfo], id: str, bdf: Bdf
+) -> None:
+    """`device_del`, and the guest's part. Raises DeviceTimeout when QEMU does not let it go."""
+    async with monitor.events("DEVICE_DELETED") as events:
+        await monitor.do("device_del", id=id)
+        slot = slot_of(machine, known, bdf)
+        if slot is not None:
+            power(slot, False)
+        else:
+            eject(machine, bdf)
+        machine.config_read(bdf, 0, 2)  # what was posted is done
+        try:
+            async with asyncio.timeout(LIMIT):
+                async for event in events:
+                    if event["data"].get("device") == id:
+                        return
+        except TimeoutError:
+            raise DeviceTimeout(f"QEMU did not let go of {id!r} within {LIMIT:g} s") from None
