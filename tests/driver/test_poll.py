@@ -59,7 +59,7 @@ class Part:
         self.spinner = Spinner(self, lambda: self.now)
 
     def issue(self) -> None:
-        self.spinner.before()
+        self.spinner.before(True)
         self.flight, self.due = 1, self.now + self.took
         self.spinner.after()
 
@@ -75,7 +75,7 @@ class Part:
             return 0
         self.log.append(how)
         self.flight, self.due = 0, None
-        self.spinner.completed(self.took)
+        self.spinner.progress()
         return 1
 
     def arm(self) -> None:

@@ -1,7 +1,7 @@
 """Waiting for hardware: for a register with a limit, and for memory before the interrupt.
 
 A wake-up costs tens of microseconds, a look at memory a fraction of one. So, after commands were issued, a
-driver looks at the memory where completions land for about as long as they took lately, with the device's
+driver looks at the memory where completions land for about as long as one came after the other lately, with the device's
 completion interrupts masked; then it unmasks them, looks once more (what came in between must not be lost),
 and sleeps. It never spins while nothing is in flight.
 """
@@ -71,7 +71,7 @@ REST = 2e-3  # with nothing in flight for this long, interrupts are let through 
 
 
 class Spinner:
-    """Decides between looking and sleeping for one `Source`, by what completions took lately.
+    """Decides between looking and sleeping for one `Source`, by how long it waited for completions lately.
 
     `longest`: seconds of the longest spin; 0 is never.
     """
@@ -80,11 +80,9 @@ class Spinner:
         self, source: Source, clock: Callable[[], float] = time.perf_counter, longest: float = SPIN
     ) -> None:
         self.source, self.clock, self.longest = source, clock, longest
-        self.took = (
-            longest / 3
-        )  # a moving mean of seconds from issue to completion; at first a guess
+        self.gap = longest / 3  # a moving mean of seconds waited for progress; at first a guess
         self.armed = True
-        self._since = 0.0  # when progress was last seen
+        self._since = 0.0  # when progress was seen, or the wait for it began
         self._misses = 0
         self._turning = False
         self._resting: asyncio.TimerHandle | None = None
@@ -92,32 +90,37 @@ class Spinner:
     @property
     def budget(self) -> float:
         """Seconds worth spinning now; 0 is none."""
-        if self.took < self.longest:
-            return min(self.longest, max(20e-6, 3 * self.took))
+        if self.gap < self.longest:
+            return min(self.longest, max(20e-6, 3 * self.gap))
         return self.longest if self._misses % TRY == 0 else 0.0
 
-    def before(self) -> None:
-        """Commands are about to be issued: mask their interrupts if looking will pay."""
+    def before(self, fresh: bool) -> None:
+        """Commands are about to be issued: mask their interrupts if looking will pay.
+
+        `fresh`: nothing was in flight, so that a wait begins.
+        """
+        if fresh:
+            self._since = self.clock()
         if self.armed and self.budget:
             self.armed = False
             self.source.disarm()
 
     def after(self) -> None:
         """Commands were issued: start to look."""
-        self._since = self.clock()
         if self.armed:
             self._misses += 1
         elif not self._turning:
             self._turning = True
             asyncio.get_running_loop().call_soon(self._turn)
 
-    def completed(self, took: float) -> None:
-        """A command is done `took` seconds after its issue, however that was seen."""
-        self.took += (took - self.took) / 16
-        self._since = self.clock()
+    def progress(self) -> None:
+        """Some commands are done, however that was seen."""
+        now = self.clock()
+        self.gap += (now - self._since - self.gap) / 16
+        self._since = now
 
     def idle(self) -> float:
-        """Seconds since progress was last seen."""
+        """Seconds since progress was seen, or something to wait for was issued."""
         return self.clock() - self._since
 
     def stop(self) -> None:

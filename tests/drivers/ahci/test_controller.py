@@ -73,7 +73,7 @@ def test_all_slots_are_in_flight(make: Maker) -> None:
 def test_a_batch_costs_one_doorbell(make: Maker) -> None:
     async def work() -> None:
         async with make.start() as s:
-            s.controller.ports[0].spinner.took = 0.0
+            s.controller.ports[0].spinner.gap = 0.0
             reads = [s.disk().read(i, 1) for i in range(16)]
             s.rig.sent = 0
             s.controller.issue()

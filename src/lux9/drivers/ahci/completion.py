@@ -35,7 +35,7 @@ STATE = struct.Struct("<I32xII")  # PxIS, PxSACT and PxCI of the registers from 
 PAIR = struct.Struct("<II")  # PxSACT, PxCI
 ONES = 0xFFFFFFFF
 WATCH = 0.1  # seconds between looks at commands long in flight: a lost interrupt costs no more
-DOUBT = 15e-6  # after a hint, with no other for so long, the registers may know more
+DOUBT = 15e-6  # seconds at least without another hint after one, until the registers may know more
 ERR = 1 << 16  # of a Set Device Bits FIS: status bit 0
 
 assert Regs.ci.offset - Regs.is_.offset + 4 == STATE.size, "STATE is the declared registers"
@@ -64,7 +64,7 @@ class Completion:
         fis = self.memory.sdb[SDB]
         if fis and (count := self._set_bits(fis)):
             return count
-        if self._doubt and self.spinner.idle() > DOUBT:
+        if self._doubt and self.spinner.idle() > max(DOUBT, 2 * self.spinner.gap):
             self._doubt = False
             return self.truth()
         return 0
@@ -110,9 +110,8 @@ class Completion:
         done = self.port.queue.finish(slots)
         if not done:
             return 0
-        now = time.perf_counter()
+        self.spinner.progress()
         for request in done:
-            self.spinner.completed(now - request.issued)
             try:
                 request.done(request, None)
             except Exception:  # whoever waits made a mistake; the others are not to suffer

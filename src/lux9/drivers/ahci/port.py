@@ -183,13 +183,14 @@ class Port:
         if not requests:
             return
         now, mask, depth = time.perf_counter(), 0, self.queue.active.bit_count()
-        if depth == len(requests):
+        fresh = depth == len(requests)
+        if fresh:
             self.memory.wipe()  # nothing else was in flight: FISes from before are about others
         for request in requests:
             request.issued = now
             mask |= 1 << request.slot
             self.memory.put(request)
-        self.spinner.before()
+        self.spinner.before(fresh)
         if self.queue.mode is Mode.QUEUED:
             self.regs.sact.set(PxSACT.of(mask))
         self.regs.ci.set(PxCI.of(mask))
