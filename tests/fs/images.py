@@ -152,7 +152,9 @@ def _links(root: Path) -> None:
 
 def here(value: Maybe[T]) -> T:
     """What an image gives: it answers at once."""
-    return value.result() if waits(value) else value
+    if not waits(value):
+        return value
+    return value.result()
 
 
 def now(value: Maybe[Bytes]) -> bytes:
