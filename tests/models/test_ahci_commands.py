@@ -625,6 +625,20 @@ def test_software_reset_without_c(rig: Rig) -> None:
     ok(rig, h2d(Command.IDENTIFY_DEVICE), 512)
 
 
+def test_a_list_that_runs_on(disk: Disk) -> None:
+    """As on QEMU: the others are done, and the slot that failed is free once ST was cleared."""
+    rig = Rig(disk, Quirks(runs_on=True))
+    rig.start()
+    rig.put(0, h2d(Command.READ_DMA_EXT, SECTORS, 1, device=LBA), [(DATA, 512)])
+    rig.put(1, h2d(Command.READ_DMA_EXT, 1, 1, device=LBA), [(DATA, 512)])
+    rig.issue(0, 1)
+    assert rig.port.ci.read().ci == 1
+    rig.port.cmd.update(st=False)
+    rig.port.cmd.update(st=True)
+    ok(rig, h2d(Command.IDENTIFY_DEVICE), 512)
+    assert rig.port.ci.read().ci == 0
+
+
 def test_late_work_after_a_reset_does_nothing(rig: Rig) -> None:
     rig.host.faults[Fault.LATE] = [1.0]
     rig.ncq(0, 0, 8, [(DATA, 4096)])

@@ -46,7 +46,6 @@ class Engine:
         self.left = 0  # bytes of the last transfer that the PRDT had no room for
         self.turn = 0  # how much more work this run may do
         self.marked = False  # a PRD with I was used
-        self.held = 0  # slots that wait for a FIS: device control without C in its header
         self.list = memoryview(b"")
 
     # Memory
@@ -89,17 +88,16 @@ class Engine:
         port, ci = self.port, self.port.ci
         slot = 0
         self.turn = TURN
-        self.held &= ci.raw
         try:
             self.list = self.fetch(port.list_at, CommandList.size)
-            while (due := ci.raw & ~self.held) and not port.halted and self.turn > 0:
+            while (due := ci.raw & ~self.port.held) and not port.halted and self.turn > 0:
                 slot = (due & -due).bit_length() - 1
                 self._take(slot)
         except DmaFault:
             port.stop_at(slot, HBFS)
         self.list = memoryview(b"")  # hold no arena
         self._post()
-        if ci.raw & ~self.held and not port.halted:
+        if ci.raw & ~self.port.held and not port.halted:
             port.schedule()
 
     def _post(self) -> None:
@@ -163,7 +161,7 @@ class Engine:
             self.hba.tell(
                 f"{port.name} slot {slot}: device control without C: the slot stays issued"
             )
-            self.held |= 1 << slot
+            self.port.held |= 1 << slot
         port.srst = reset
 
     def _taken(self, slot: int) -> None:
@@ -217,7 +215,7 @@ class Engine:
     def _failed(self, slot: int) -> None:
         """The device said that a command failed: halted, but on QEMU. §6.2.2.1"""
         if self.hba.quirks.runs_on:
-            self.held |= 1 << slot
+            self.port.held |= 1 << slot
         else:
             self.port.stop_at(slot, 0)
 

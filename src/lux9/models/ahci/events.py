@@ -65,6 +65,7 @@ class Events(Model):
         self.drive: Drive | None = None
         self.list_at = self.area_at = 0  # the command list, the received FISes
         self.halted = False
+        self.held = 0  # issued slots that wait for a FIS which may never come
 
     @on_write(Block.is_)
     def acknowledge(self, new: PxIS, old: PxIS) -> PxIS:

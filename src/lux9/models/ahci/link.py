@@ -63,7 +63,7 @@ class Link(Events):
     def comreset(self) -> None:
         """The device starts anew. QEMU leaves PxSERR clean, where hardware would show DIAG.X."""
         self._silence()
-        self.ci.raw = 0
+        self.ci.raw = self.held = 0
         self.set_errors(0)
         if self.drive is None:
             self.ssts.raw = 0

@@ -84,7 +84,7 @@ class Port(Link):
 
     def _stop(self) -> None:
         self.cmd.raw &= ~(ST | CCS.span)
-        self.ci.raw = self.sact.raw = 0
+        self.ci.raw = self.sact.raw = self.held = 0
         self.halted = False
         if delay := self.hba.host.fault(self.hba, Fault.SLOW):
             self.hba.host.defer(self._stopped, delay)
