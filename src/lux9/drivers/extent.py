@@ -8,7 +8,7 @@ the reading and the writing of another.
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Protocol
+from typing import Any, Protocol
 
 from ..errors import BadArgument
 from ..pending import Maybe, Pending
@@ -60,12 +60,13 @@ class Disk(Protocol):
 class Extent:
     """Sectors `start` to `end` of a disk as a file of bytes."""
 
-    __slots__ = ("disk", "length", "ranges", "sector", "start")
+    __slots__ = ("disk", "length", "longest", "ranges", "sector", "start")
 
     def __init__(self, disk: Disk, ranges: Ranges, start: int, end: int) -> None:
         self.disk, self.ranges, self.start = disk, ranges, start
         self.sector = disk.sector_size
         self.length = (end - start) * self.sector
+        self.longest = disk.largest * self.sector
 
     def _span(self, offset: int, count: int) -> tuple[int, int, int, int]:
         """First sector and the one after the last on the disk, bytes to skip in the first, bytes in all."""
@@ -79,13 +80,14 @@ class Extent:
 
     def pread(self, count: int, offset: int) -> Maybe[Bytes]:
         """Bytes at an offset; none at the end, fewer than asked only past the end or past `largest`."""
+        size, end = self.sector, offset + count
+        if not (offset % size or count % size) and 0 < count <= self.longest and end <= self.length:
+            whole: Maybe[Any] = self.disk.read(self.start + offset // size, count // size)
+            return whole
         first, last, skip, count = self._span(offset, count)
         if not count:
             return b""
-        pending = self.disk.read(first, last - first)
-        if skip == 0 and count == (last - first) * self.sector:
-            return pending  # type: ignore[return-value]  # Pending is invariant: a memoryview will do
-        return pending.map(lambda view: view[skip : skip + count])
+        return self.disk.read(first, last - first).map(lambda view: view[skip : skip + count])
 
     def pwrite(self, data: memoryview, offset: int) -> Maybe[int]:
         """Bytes at an offset; how many were taken."""
