@@ -1,9 +1,9 @@
 """Waiting for hardware: for a register with a limit, and for memory before the interrupt.
 
 A wake-up costs tens of microseconds, a look at memory a fraction of one. So, after commands were issued, a
-driver looks at the memory where completions land for about as long as one came after the other lately, with the device's
-completion interrupts masked; then it unmasks them, looks once more (what came in between must not be lost),
-and sleeps. It never spins while nothing is in flight.
+driver looks at the memory where completions land for about as long as it waited for them lately, with their
+interrupts masked; then it unmasks these, looks once more (what came in between must not be lost), and sleeps.
+It never spins while nothing is in flight.
 """
 
 from __future__ import annotations
