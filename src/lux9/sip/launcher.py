@@ -158,7 +158,7 @@ class Launcher:
             await asyncio.wait_for(self._bring_up(sip), READY)
         except (TimeoutError, Lux9Error) as error:
             slow = f"not ready after {READY:g} s"
-            why = slow if isinstance(error, asyncio.TimeoutError) else text_of(error)
+            why = slow if isinstance(error, TimeoutError) else str(error) or text_of(error)
             await self._failed(sip, why)
             return False
         if sip.state == "starting":
@@ -212,14 +212,15 @@ class Launcher:
     async def _or_end(self, ended: asyncio.Future[str], ready: asyncio.Future[None]) -> None:
         """Ready, or over before that."""
         either: set[asyncio.Future[Any]] = {ended, ready}
-        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done() and ready.exception() is None:
-            return
-        if not ended.done():
-            await asyncio.wait([ended], timeout=1.0)  # it hung up; let it say why
-        ready.cancel()
-        if ready.done() and not ready.cancelled():
-            ready.exception()
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            if ready.done() and ready.exception() is None:
+                return
+            if not ended.done():
+                await asyncio.wait([ended], timeout=1.0)  # it hung up; let it say why
+        finally:  # also when the start is given up
+            ready.cancel()
+            ready.add_done_callback(lambda f: f.cancelled() or f.exception())
         raise Lux9Error(
             ended.result() if ended.done() else "its service hung up before it was ready"
         )

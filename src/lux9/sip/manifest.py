@@ -64,6 +64,8 @@ def load(path: Path) -> list[Stanza]:
         return parse(path.read_text(), str(path))
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
+    except UnicodeDecodeError as error:
+        raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
 def parse(text: str, where: str) -> list[Stanza]:

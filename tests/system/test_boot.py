@@ -1,0 +1,249 @@
+"""`lux9 boot`: what it prints, how it ends, what it leaves, and what it says of mistakes."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from tests.system.running import (
+    AHCI,
+    LIMIT,
+    LUX9,
+    Running,
+    boot,
+    children,
+    environment,
+    gone,
+    lux9,
+    make_image,
+    no_drivers,
+    until,
+)
+
+FUNCTION = re.compile(
+    r"^[0-9a-f]{4}:[0-9a-f]{2}:[0-9a-f]{2}\.[0-7] vendor=0x[0-9a-f]{4} device=0x[0-9a-f]{4}"
+    r" class=[0-9a-f]{2}\.[0-9a-f]{2}\.[0-9a-f]{2} irq=\d+$"
+)
+BAR = re.compile(r"^  bar[0-5]: addr=0x[1-9a-f][0-9a-f]* size=0x[1-9a-f][0-9a-f]*$")
+
+
+# -- what it prints
+
+
+def test_the_bus_in_its_format(disk: Path) -> None:
+    done = boot("lux9 cat /dev/pci/bus", "--disk", str(disk), "--read-only")
+    assert (done.returncode, done.stderr) == (0, "")
+    lines = done.stdout.splitlines()
+    assert all(FUNCTION.match(line) or BAR.match(line) for line in lines), done.stdout
+    wanted = f"{AHCI} vendor=0x8086 device=0x2922 class=01.06.01 irq="
+    at = next(i for i, line in enumerate(lines) if line.startswith(wanted))
+    assert any(re.match(r"^  bar5: addr=0x[0-9a-f]+ size=0x1000$", line) for line in lines[at:])
+
+
+def test_lspci_reads_the_dump(tmp_path: Path, disk: Path) -> None:
+    done = boot(
+        "lux9 cat /dev/pci/dump > f; lspci -F f", "--disk", str(disk), "--read-only", cwd=tmp_path
+    )
+    assert done.returncode == 0, done.stderr
+    assert re.search(r"^00:1f\.2 SATA controller: Intel .*\[AHCI mode\]", done.stdout, re.MULTILINE)
+
+
+def test_the_log_is_kept_quiet_unless_it_is_wanted(tmp_path: Path) -> None:
+    options = no_drivers(tmp_path)
+    assert boot("true", *options).stderr == ""
+    assert "machine sim" in boot("true", *options, "--verbose").stderr
+
+
+def test_a_socket_for_this_user_alone(tmp_path: Path) -> None:
+    with Running(tmp_path, *no_drivers(tmp_path)) as running:
+        assert running.socket.stat().st_mode & 0o777 == 0o600
+        other = lux9("boot", "--listen", running.address, *no_drivers(tmp_path))
+        assert other.returncode != 0
+        assert f"{running.socket}: a lux9 is running there" in other.stderr
+        assert running.read("/dev/user") == f"{running.read('/dev/user')}"
+    assert not running.socket.exists()
+
+
+def test_a_dead_kernels_socket_is_taken_over(tmp_path: Path) -> None:
+    with Running(tmp_path, *no_drivers(tmp_path)) as first:
+        assert first.stop(signal.SIGKILL) == -signal.SIGKILL
+        assert first.socket.exists()
+        with Running(tmp_path, *no_drivers(tmp_path)) as second:
+            assert second.read("/dev/drivers").startswith("#/ root\n")
+
+
+# -- how it ends
+
+
+@pytest.mark.parametrize("status", [0, 1, 3, 127])
+def test_its_status_is_the_commands(tmp_path: Path, status: int) -> None:
+    assert boot(f"exit {status}", *no_drivers(tmp_path)).returncode == status
+
+
+def test_a_command_that_is_killed(tmp_path: Path) -> None:
+    assert boot("kill -KILL $$", *no_drivers(tmp_path)).returncode == 128 + signal.SIGKILL
+
+
+def test_a_command_that_is_not_there(tmp_path: Path) -> None:
+    assert boot("no-such-command-here", *no_drivers(tmp_path)).returncode == 127
+
+
+def test_the_command_finds_this_kernel_and_this_lux9(tmp_path: Path) -> None:
+    env = environment(LUX9_ADDR="unix!/nowhere")
+    done = boot("echo $LUX9_ADDR; lux9 cat /dev/drivers", *no_drivers(tmp_path), env=env)
+    address, *drivers = done.stdout.splitlines()
+    assert address.startswith("unix!")
+    assert "#P pci" in drivers
+    assert not Path(address.removeprefix("unix!")).parent.exists()
+
+
+@pytest.mark.parametrize(
+    ("number", "status"),
+    [
+        (signal.SIGTERM, 0),
+        (signal.SIGINT, 128 + signal.SIGINT),
+        (signal.SIGHUP, 128 + signal.SIGHUP),
+    ],
+)
+def test_a_signal_ends_it_and_all_that_it_started(
+    tmp_path: Path, disk: Path, number: int, status: int
+) -> None:
+    with Running(tmp_path, "--disk", str(disk), "--read-only") as running:
+        drivers = children(running.process.pid)
+        assert len(drivers) == 2  # ahci and ext4
+        running.alive()
+        assert running.stop(number) == status
+        assert all(gone(pid) for pid in drivers)
+        assert not running.socket.exists()
+
+
+def test_a_signal_during_a_command_ends_both(tmp_path: Path) -> None:
+    temporary = tmp_path / "tmp"
+    temporary.mkdir()
+    command = [*LUX9, "boot", *no_drivers(tmp_path), "--exec", "echo $$; exec sleep 1000"]
+    env = environment(TMPDIR=str(temporary))
+    with subprocess.Popen(command, stdout=subprocess.PIPE, env=env, text=True) as process:
+        assert process.stdout is not None
+        child = int(process.stdout.readline())
+        assert [p.name[:5] for p in temporary.iterdir()] == ["lux9-"]
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(LIMIT) == 128 + signal.SIGTERM
+        assert gone(child)
+        assert not list(temporary.iterdir())
+
+
+def test_a_signal_while_it_comes_up(tmp_path: Path) -> None:
+    """A driver that never answers is ended with the rest."""
+    (tmp_path / "m.toml").write_text(
+        f'[mute]\nclass = "01.06.01"\ncommand = ["sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 1000"]\n'
+    )
+    command = [
+        *LUX9,
+        "boot",
+        "--listen",
+        f"unix!{tmp_path}/s",
+        "--manifest",
+        str(tmp_path / "m.toml"),
+    ]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+        process.send_signal(signal.SIGINT)
+        assert process.wait(LIMIT) == 128 + signal.SIGINT
+        assert process.stderr is not None
+        assert "Traceback" not in process.stderr.read()
+    assert gone(pid)
+    assert not (tmp_path / "s").exists()
+
+
+def test_a_kernel_that_is_killed_takes_its_drivers_with_it(tmp_path: Path, disk: Path) -> None:
+    with Running(tmp_path, "--disk", str(disk), "--read-only") as running:
+        drivers = children(running.process.pid)
+        with running.client() as client, client.open("/dev/sdE0/data") as f:
+            f.submit(0, 1 << 20)
+            assert running.stop(signal.SIGKILL) == -signal.SIGKILL
+        until(lambda: all(gone(pid) for pid in drivers), "the drivers' end")
+
+
+# -- mistakes
+
+
+def mistake(*args: str) -> str:
+    """Why a command is refused, in one line."""
+    done = lux9(*args)
+    assert done.returncode != 0
+    assert done.stdout == ""
+    (line,) = done.stderr.splitlines()
+    return line
+
+
+def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:
+    d = str(tmp_path)
+    assert "no such driver; there are: ahci ext4" in mistake("boot", "--inside", "nvme")
+    assert "write unix!/path/to/socket" in mistake("boot", "--listen", "tcp!here!564")
+    assert "No such file" in mistake("boot", "--manifest", f"{d}/none.toml")
+    assert "No such file" in mistake(
+        "boot", "--listen", f"unix!{d}/no/such/dir/s", "--exec", "true"
+    )
+    assert "AF_UNIX path too long" in mistake(
+        "boot", "--listen", "unix!/tmp/" + "x" * 120, "--exec", "true"
+    )
+    assert f"no lux9 at {d}/s" in mistake("--addr", f"unix!{d}/s", "ls", "/")
+
+
+def test_a_manifest_that_is_wrong(tmp_path: Path) -> None:
+    path = tmp_path / "m.toml"
+    path.write_text("[a]\nmodule = 'm'\nbeans = 3")
+    line = mistake("boot", "--manifest", str(path), "--exec", "true")
+    assert (
+        line
+        == f"lux9 boot: {path}: [a]: unknown key 'beans'; known: class file module command capabilities mount limits"
+    )
+
+
+def test_a_driver_that_cannot_be_started(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text('[a]\nclass = "01.06.01"\ncommand = ["/no/such/program"]\n')
+    done = boot("true", "--manifest", str(tmp_path / "m.toml"))
+    assert done.returncode == 0
+    assert done.stderr == (
+        f"lux9 boot: a does not serve {AHCI}: /no/such/program: cannot be started:"
+        " No such file or directory\n"
+    )
+
+
+def test_a_driver_that_fails_says_why(tmp_path: Path) -> None:
+    (tmp_path / "m.toml").write_text(
+        '[a]\nclass = "01.06.01"\ncommand = ["sh", "-c", "echo no luck today; exit 5"]\n'
+    )
+    done = boot("true", "--manifest", str(tmp_path / "m.toml"))
+    assert done.stderr == (
+        f"lux9 boot: a does not serve {AHCI}: exited with status 5 (no luck today)\n"
+    )
+
+
+def test_inside_one_process(tmp_path: Path) -> None:
+    """The same driver within the kernel's process; the file system is a process as before."""
+    image = make_image(tmp_path)
+    command = (
+        "lux9 cat /dev/sip/servers/ahci/status; lux9 cat /root/hello.txt; lux9 cat /dev/sip/ctl"
+    )
+    done = boot(command, "--disk", str(image), "--inside", "ahci")
+    assert done.returncode == 0, done.stderr
+    assert "isolation: none\n" in done.stdout
+    assert "pid: 0\n" in done.stdout
+    assert done.stdout.endswith("hello\n1 ahci running\n2 ext4 running\n")
+
+
+def test_all_inside_one_process(tmp_path: Path, disk: Path) -> None:
+    with Running(
+        tmp_path, "--disk", str(disk), "--read-only", "--inside", "ahci", "--inside", "ext4"
+    ) as running:
+        assert children(running.process.pid) == []
+        assert running.read("/root/hello.txt") == "hello\n"
+        running.write("/dev/sip/servers/ahci/ctl", "restart")
+        running.until("/dev/sip/ctl", lambda text: text == "1 ahci running\n2 ext4 running\n")
+        assert running.read("/root/hello.txt") == "hello\n"
+        assert running.stop() == 0
