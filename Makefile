@@ -5,6 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
+TESTED := mke2fs debugfs lspci qemu-system-x86_64  # programs without which tests would be skipped
 
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
@@ -40,11 +41,11 @@ demo: $(VENV)/.base
 	$(BIN)/lux9 demo
 
 test: $(VENV)/.dev
-	@tools/need mke2fs debugfs lspci
+	@tools/need $(TESTED)
 	$(BIN)/python -m pytest --no-skips $(PYTEST_ARGS)
 
 coverage: $(VENV)/.dev
-	@tools/need mke2fs debugfs lspci
+	@tools/need $(TESTED)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --no-skips $(PYTEST_ARGS)
 	$(BIN)/coverage combine -q

@@ -17,6 +17,7 @@ from lux9.tree import Dir, synopsis
 
 ROOT = Path(__file__).parents[1]
 PAGES = sorted((ROOT / "docs").rglob("*.md"))
+SERVERS = ("lux9.kernel", "lux9.sip", "lux9.drivers")
 DEVICES = [page for page in PAGES if page.parent.name == "devices" and page.stem != "index"]
 
 
@@ -28,14 +29,12 @@ def trees(page: Path) -> list[type[Dir]]:
 
 def served() -> Iterator[type[Dir]]:
     """Every directory class that the kernel and the drivers declare."""
-    for package in ("lux9.kernel", "lux9.drivers"):
+    for package in SERVERS:
         found = pkgutil.walk_packages(importlib.import_module(package).__path__, package + ".")
         for module in found:
             if not module.name.endswith("__main__"):
                 importlib.import_module(module.name)
-    yield from (
-        cls for cls in below(Dir) if cls.__module__.startswith(("lux9.kernel", "lux9.drivers"))
-    )
+    yield from (cls for cls in below(Dir) if cls.__module__.startswith(SERVERS))
 
 
 def below(cls: type[Dir]) -> Iterator[type[Dir]]:
