@@ -1,7 +1,8 @@
 """Posted services: 9P servers, by name, whoever they are.
 
 A service is reached through a client of ours on its connection; `post` starts that session, and the service is
-there once it has answered the attach. So a driver is ready when it answers, and not before.
+there once it has answered the attach. So a driver is ready when it answers, and not before. A service that holds
+its clients stays posted while it is gone, and the next one of its name takes them over.
 """
 
 from __future__ import annotations
@@ -21,8 +22,18 @@ from .process import Process
 class Posted:
     """A service that has answered."""
 
-    def __init__(self, service: Service, owner: Process, root: RemoteNode) -> None:
-        self.service, self.owner, self.root = service, owner, root
+    def __init__(self, service: Service, owner: Process) -> None:
+        self.service, self.owner = service, owner
+
+    @property
+    def root(self) -> RemoteNode:
+        """The root of its files."""
+        return RemoteNode(self.service, (), self.service.root_fid, self.service.root_qid)
+
+    @property
+    def answers(self) -> bool:
+        """Whether its connection is there."""
+        return self.service.caller.gone is None
 
     @property
     def line(self) -> str:
@@ -36,7 +47,6 @@ class Services:
 
     def __init__(self) -> None:
         self.posted: dict[str, Posted] = {}
-        self.generation = 0
 
     def find(self, name: str) -> Node:
         """The root of a service. Raises NotFound."""
@@ -45,33 +55,63 @@ class Services:
             raise NotFound(f"#s/{name}: no service of that name is posted")
         return posted.root
 
-    async def post_socket(self, name: str, owner: Process, sock: socket.socket) -> None:
+    async def post_socket(
+        self,
+        name: str,
+        owner: Process,
+        sock: socket.socket,
+        hold: float = 0.0,
+        repeats: bool = False,
+    ) -> None:
         """Post the server at the other end of a socket; returns when it is ready."""
         caller = Caller()
         await connect(caller, sock, lambda: self.drop(name, caller))
-        await self.post(name, owner, caller)
+        await self.post(name, owner, caller, hold, repeats)
 
-    def post(self, name: str, owner: Process, caller: Caller) -> Pending[None]:
-        """Post a server; settled when it is ready. Raises Exists when the name is taken."""
-        if name in self.posted:
-            raise Exists(f"#s/{name} is posted by {self.posted[name].owner.name}")
-        self.generation += 1
-        mark = blake2b(f"{name} {self.generation}".encode(), digest_size=8).digest()
-        service = Service(name, caller, int.from_bytes(mark, "little"))
+    def post(
+        self, name: str, owner: Process, caller: Caller, hold: float = 0.0, repeats: bool = False
+    ) -> Pending[None]:
+        """Post a server; settled when it is ready. Raises Exists when the name is taken.
+
+        `hold` and `repeats` are those of `ninep.remote.Service`.
+        """
+        self._free(name)
 
         def ready(got: Attached) -> None:
-            self.posted[name] = Posted(service, owner, RemoteNode(service, *got))
+            self._free(name)
+            known = self.posted.get(name)
+            service = known.service if known else Service(name, _salt(name))
+            service.hold, service.repeats = hold, repeats
+            self.posted[name] = Posted(service, owner)  # before those who waited go on
+            service.up(caller, got)
 
         return caller.start(uname=owner.user).map(ready)
+
+    def _free(self, name: str) -> None:
+        posted = self.posted.get(name)
+        if posted is not None and posted.answers:
+            raise Exists(f"#s/{name} is posted by {posted.owner.name}")
 
     def drop(self, name: str, caller: Caller) -> None:
         """The service's connection is gone."""
         caller.lost()
         posted = self.posted.get(name)
         if posted is not None and posted.service.caller is caller:
-            del self.posted[name]
+            if not posted.service.hold or posted.service.expired:
+                self.withdraw(name)
+
+    def withdraw(self, name: str) -> None:
+        """It will not come back: whoever waits for it is told."""
+        posted = self.posted.pop(name, None)
+        if posted is not None:
+            posted.service.give_up()
 
     def close(self) -> None:
         """Hang up on all of them."""
         for posted in list(self.posted.values()):
             posted.service.caller.wire.close()
+
+
+def _salt(name: str) -> int:
+    """The same for a service that comes back: its files keep their numbers."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), "little")

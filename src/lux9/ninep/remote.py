@@ -2,29 +2,107 @@
 
 Payload passes through untouched: the view that an answer brought is handed on within the callback. A node that
 nobody holds any more clunks its fid.
+
+Swapping. A service may be gone for a while, because its driver crashed or is replaced, and come back on another
+connection. `Service.hold` says how long its clients are made to wait for that. A node knows its path, so it can be
+walked to again; an open file can be opened again; a read that was not answered is sent again, and so is a write
+where the service says that repeating one does no harm. Every other request that was on its way fails.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+import asyncio
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Any, TypeVar
 
 from ..errors import IsADirectory, NotADirectory, ServiceDown
-from ..pending import Maybe, Pending
+from ..pending import Maybe, Pending, after, waits
 from ..wire import messages as m
 from ..wire.messages import Qid, Stat
 from ..wire.node import Bytes, Created, Node, Opened
-from .caller import Caller
+from .caller import Attached, Caller
 
 MASK64 = (1 << 64) - 1
+T = TypeVar("T")
 
 
 class Service:
-    """One server that is mounted: its connection, and what makes its file numbers distinct from others'."""
+    """One server that is mounted: its connection of the moment, and those who wait for the next one.
 
-    def __init__(self, name: str, caller: Caller, salt: int) -> None:
-        self.name, self.caller, self.salt = name, caller, salt
+    `hold`: seconds that clients wait when it is gone, 0 for none; `repeats`: its writes may be sent twice.
+    """
+
+    def __init__(self, name: str, salt: int, hold: float = 0.0, repeats: bool = False) -> None:
+        self.name, self.salt, self.hold, self.repeats = name, salt, hold, repeats
+        self.caller: Caller
+        self.root_fid, self.root_qid = 0, Qid(0, 0, 0)
+        self.generation = 0
         self.requests = self.bytes = 0
+        self.waiting: list[Pending[None]] = []
+        self.timer: asyncio.TimerHandle | None = None
+        self.expired = False
+
+    def up(self, caller: Caller, root: Attached) -> None:
+        """It answers, on this connection; whoever waited goes on."""
+        self.caller, (self.root_fid, self.root_qid) = caller, root
+        self.generation += 1
+        self.expired = False
+        self._wake(None)
+
+    def give_up(self) -> None:
+        """It will not come back: whoever waits is told so."""
+        self.expired = True
+        self._wake(self._down())
+
+    def _wake(self, error: ServiceDown | None) -> None:
+        if self.timer is not None:
+            self.timer.cancel()
+            self.timer = None
+        waiting, self.waiting = self.waiting, []
+        for pending in waiting:
+            if error is None:
+                pending.resolve(None)
+            else:
+                pending.fail(error)
+
+    def _down(self) -> ServiceDown:
+        waited = f" and did not come back within {self.hold:g} s" if self.hold else ""
+        return ServiceDown(f"{self.name} has ended{waited}; its log says why")
+
+    def ready(self) -> Maybe[None]:
+        """None when it answers; else a wait for it. Raises ServiceDown when there is nothing to wait for."""
+        if self.caller.gone is None:
+            return None
+        if self.expired or not self.hold:
+            raise self._down()
+        if self.timer is None:
+            self.timer = asyncio.get_running_loop().call_later(self.hold, self.give_up)
+        pending: Pending[None] = Pending()
+        self.waiting.append(pending)
+        return pending
+
+    def ask(self, work: Callable[[], Maybe[T]]) -> Maybe[T]:
+        """Do some work that changes nothing, once more when the service was swapped in the middle of it."""
+        made: Maybe[T] = after(self.ready(), lambda _: work())
+        if not waits(made) or not self.hold:
+            return made
+        inner: Pending[T] = made
+        out: Pending[T] = Pending(inner.cancel)
+        before = self.generation
+
+        def settled(p: Pending[T]) -> None:
+            lost = self.caller.gone is not None or self.generation != before
+            if p.ok or not lost or self.expired:
+                out.take(p)
+                return
+            try:
+                out.follow(after(self.ready(), lambda _: work()))
+            except ServiceDown as error:
+                out.fail(error)
+
+        inner.then(settled)
+        return out
 
     def qid(self, qid: Qid) -> Qid:
         """The service's file number, moved to where no other service's are."""
@@ -34,119 +112,166 @@ class Service:
         """The same in a stat."""
         return stat.but(qid=self.qid(stat.qid))
 
-    def check(self) -> None:
-        """Refuse at once when the server has gone."""
-        if self.caller.gone is not None:
-            raise ServiceDown(f"{self.name} has ended; it may be back when it was restarted")
-
 
 class RemoteNode:
-    """A fid of ours on the service."""
+    """A file of the service, by its path from the root and, on the connection of the moment, by a fid of ours."""
 
-    __slots__ = ("_qid", "fid", "service")
+    __slots__ = ("_qid", "fid", "generation", "path", "service")
 
-    def __init__(self, service: Service, fid: int, qid: Qid) -> None:
-        self.service, self.fid, self._qid = service, fid, qid
+    def __init__(self, service: Service, path: tuple[str, ...], fid: int, qid: Qid) -> None:
+        self.service, self.path, self.fid, self._qid = service, path, fid, qid
+        self.generation = service.generation
 
     def __del__(self) -> None:
-        self.service.caller.forget(self.fid)
+        if self.path and self.generation == self.service.generation:
+            self.service.caller.forget(self.fid)
 
     @property
     def qid(self) -> Qid:
         """Its number among all that are mounted."""
         return self.service.qid(self._qid)
 
-    def walk(self, name: str) -> Pending[Node]:
+    def at(self) -> Maybe[int]:
+        """Its fid on the connection of the moment; walked to again when that is another one."""
+        service = self.service
+        if not self.path:
+            return service.root_fid
+        if self.generation == service.generation:
+            return self.fid
+
+        def walked(got: Attached) -> int:
+            self.generation, (self.fid, self._qid) = service.generation, got
+            return self.fid
+
+        return service.caller.walk(service.root_fid, self.path).map(walked)
+
+    def walk(self, name: str) -> Maybe[Node]:
         """One step, on the service."""
-        self.service.check()
-        found: Pending[Any] = self._clone((name,))
-        return found
+        if name == "..":
+            return self._clone(self.path[:-1])
+        if not self._qid.is_dir:
+            raise NotADirectory(f"there is no {name!r} in a file of {self.service.name}")
+        return self._clone((*self.path, name))
 
-    def _clone(self, names: tuple[str, ...]) -> Pending[RemoteNode]:
-        if names and not self._qid.is_dir and names != ("..",):
-            raise NotADirectory(f"there is no {names[0]!r} in a file of {self.service.name}")
-        caller, service = self.service.caller, self.service
+    def _clone(self, path: tuple[str, ...]) -> Maybe[Any]:
+        """A node of its own for a path that is this one's, or a step from it."""
+        service = self.service
+        names = path[len(self.path) :] if path[: len(self.path)] == self.path else ()
 
-        def walked(got: tuple[int, Qid]) -> RemoteNode:
-            return RemoteNode(service, got[0], got[1] if names else self._qid)
+        def walked(got: Attached) -> RemoteNode:
+            return RemoteNode(service, path, got[0], got[1] if path != self.path else self._qid)
 
-        return caller.walk(self.fid, names).map(walked)
+        def work() -> Maybe[RemoteNode]:
+            if len(path) < len(self.path):  # up: from the top, for `..` is not every server's
+                return service.caller.walk(service.root_fid, path).map(walked)
+            return after(self.at(), lambda fid: service.caller.walk(fid, names).map(walked))
 
-    def stat(self) -> Pending[Stat]:
+        return service.ask(work)
+
+    def stat(self) -> Maybe[Stat]:
         """As the service tells it."""
-        self.service.check()
-        answer = self.service.caller.submit(m.Tstat(self.fid))
-        return answer.map(lambda r: self.service.stat(r.stat))
+        service = self.service
 
-    def open(self, mode: int) -> Pending[Opened]:
+        def told(fid: int) -> Pending[Stat]:
+            return service.caller.submit(m.Tstat(fid)).map(lambda r: service.stat(r.stat))
+
+        return service.ask(lambda: after(self.at(), told))
+
+    def open(self, mode: int) -> Maybe[Opened]:
         """A clone of the fid is opened, so that this one can be walked on."""
-        self.service.check()
         if self._qid.is_dir and mode & 3:
             raise IsADirectory(f"a directory of {self.service.name} can only be read")
+        made: Maybe[Any] = self._clone(self.path)
+        return after(made, lambda node: self._open(node, mode))
 
-        def cloned(node: RemoteNode) -> Pending[Opened]:
-            return node.service.caller.open(node.fid, mode).map(lambda r: _opened(node, r.qid))
+    def _open(self, node: RemoteNode, mode: int) -> Pending[Opened]:
+        opened = self.service.caller.open(node.fid, mode)
+        return opened.map(lambda r: _opened(node, r.qid, mode))
 
-        return self._clone(()).map(cloned)
-
-    def create(self, name: str, perm: int, mode: int) -> Pending[Created]:
+    def create(self, name: str, perm: int, mode: int) -> Maybe[Created]:
         """On a clone, which becomes the new file."""
-        self.service.check()
 
         def made(node: RemoteNode, r: m.Rcreate) -> Created:
-            node._qid = r.qid
-            return node, _opened(node, r.qid)
+            node.path, node._qid = (*node.path, name), r.qid
+            return node, _opened(node, r.qid, mode)
 
         def cloned(node: RemoteNode) -> Pending[Created]:
             request = m.Tcreate(node.fid, name, perm, mode)
-            return node.service.caller.submit(request).map(lambda r: made(node, r))
+            return self.service.caller.submit(request).map(lambda r: made(node, r))
 
-        return self._clone(()).map(cloned)
+        clone: Maybe[Any] = self._clone(self.path)
+        return after(clone, cloned)
 
-    def remove(self) -> Pending[None]:
+    def remove(self) -> Maybe[None]:
         """A clone goes with the file."""
-        self.service.check()
 
         def cloned(node: RemoteNode) -> Pending[None]:
-            return node.service.caller.submit(m.Tremove(node.fid)).map(lambda _: None)
+            return self.service.caller.submit(m.Tremove(node.fid)).map(lambda _: None)
 
-        return self._clone(()).map(cloned)
+        clone: Maybe[Any] = self._clone(self.path)
+        return after(clone, cloned)
 
-    def wstat(self, stat: Stat) -> Pending[None]:
+    def wstat(self, stat: Stat) -> Maybe[None]:
         """As it is; a qid in it means nothing (stat(5))."""
-        self.service.check()
-        request = m.Twstat(self.fid, stat.but(qid=m.KEEP.qid))
-        return self.service.caller.submit(request).map(lambda _: None)
+        kept = stat.but(qid=m.KEEP.qid)
+
+        def told(fid: int) -> Pending[None]:
+            return self.service.caller.submit(m.Twstat(fid, kept)).map(lambda _: None)
+
+        return after(self.service.ready(), lambda _: after(self.at(), told))
 
 
-def _opened(node: RemoteNode, qid: Qid) -> Opened:
-    return RemoteListing(node) if qid.is_dir else RemoteHandle(node)
+def _opened(node: RemoteNode, qid: Qid, mode: int) -> Opened:
+    return RemoteListing(node) if qid.is_dir else RemoteHandle(node, mode)
 
 
 class RemoteHandle:
     """An open file of the service. It holds the node, and with it the fid."""
 
-    __slots__ = ("caller", "fid", "node", "service")
+    __slots__ = ("caller", "fid", "mode", "node", "service")
 
-    def __init__(self, node: RemoteNode) -> None:
-        self.node, self.fid = node, node.fid
+    def __init__(self, node: RemoteNode, mode: int) -> None:
+        self.node, self.fid, self.mode = node, node.fid, mode & ~m.OTRUNC
         self.service, self.caller = node.service, node.service.caller
 
     def read(self, offset: int, count: int) -> Maybe[Bytes]:
         """One Tread; the answer's view goes straight on."""
-        if self.caller.gone is not None:
-            self.service.check()
-        self.service.requests += 1
-        self.service.bytes += count
-        return self.caller.read(self.fid, offset, count)
+        caller, service = self.caller, self.service
+        if caller.gone is not None:
+            return after(self._reopen(), lambda _: self.read(offset, count))
+        service.requests += 1
+        service.bytes += count
+        again = partial(self.read, offset, count) if service.hold else None
+        return caller.read(self.fid, offset, count, again=again)
 
-    def write(self, offset: int, data: memoryview) -> Maybe[int]:
+    def write(self, offset: int, data: Bytes) -> Maybe[int]:
         """One Twrite."""
-        if self.caller.gone is not None:
-            self.service.check()
-        self.service.requests += 1
-        self.service.bytes += len(data)
-        return self.caller.write(self.fid, offset, data)
+        caller, service = self.caller, self.service
+        if caller.gone is not None:
+            kept = bytes(data)  # the view is good only now
+            return after(self._reopen(), lambda _: self.write(offset, kept))
+        service.requests += 1
+        service.bytes += len(data)
+        if not (service.repeats and service.hold):
+            return caller.write(self.fid, offset, data)
+        return caller.write(self.fid, offset, data, again=partial(self.write, offset, bytes(data)))
+
+    def _reopen(self) -> Maybe[None]:
+        """Open the file once more, on the connection that comes."""
+        service = self.service
+
+        def opened(_: object) -> None:
+            self.fid, self.caller = self.node.fid, service.caller
+
+        def walked(fid: int) -> Pending[None]:
+            return service.caller.open(fid, self.mode).map(opened)
+
+        def work() -> Maybe[None]:
+            if self.caller is service.caller:  # somebody else's read did it meanwhile
+                return None
+            return after(self.node.at(), walked)
+
+        return service.ask(work)
 
     def close(self) -> None:
         """The fid goes with the node."""
@@ -163,7 +288,6 @@ class RemoteListing:
     def entries(self) -> Maybe[Sequence[Stat]]:
         """All of it, its numbers moved."""
         service = self.node.service
-        service.check()
         found: Pending[Sequence[Stat]] = service.caller.listing(self.node.fid).map(
             lambda stats: [service.stat(s) for s in stats]
         )

@@ -18,7 +18,7 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from ..errors import Disconnected, Lux9Error, ProtocolError, RemoteError
-from ..pending import Pending
+from ..pending import Maybe, Pending
 from ..wire import messages as m
 from ..wire.codec import HEADER, NOTAG, Dialect, Message
 from ..wire.messages import IOHDR
@@ -50,24 +50,28 @@ class Wire(Protocol):
         ...
 
 
+Again = Callable[[], Maybe[Any]]
+
+
 class Request:
     """A request on its way, and the number of its answer.
 
-    `pending` is None for a posted one; `copy`: the data outlives the callback.
+    `pending` is None for a posted one; `copy`: the data outlives the callback; `again`: how to ask once more.
     """
 
-    __slots__ = ("answer", "copy", "later", "name", "pending")
+    __slots__ = ("again", "answer", "copy", "later", "name", "pending")
 
     def __init__(
-        self, pending: Pending[Any] | None, answer: int, name: str, copy: bool, later: bool
+        self,
+        pending: Pending[Any] | None,
+        answer: int,
+        name: str,
+        copy: bool,
+        later: bool,
+        again: Again | None = None,
     ) -> None:
-        self.pending, self.answer, self.name, self.copy, self.later = (
-            pending,
-            answer,
-            name,
-            copy,
-            later,
-        )
+        self.pending, self.answer, self.name = pending, answer, name
+        self.copy, self.later, self.again = copy, later, again
 
 
 class Requests:
@@ -105,26 +109,43 @@ class Requests:
         return pending
 
     def read(
-        self, fid: int, offset: int, count: int, *, later: bool = False, copy: bool = False
+        self,
+        fid: int,
+        offset: int,
+        count: int,
+        *,
+        later: bool = False,
+        copy: bool = False,
+        again: Again | None = None,
     ) -> Pending[Bytes]:
         """One Tread of at most `most` bytes. The data is a view, good only in the callback, unless `copy`."""
         tag = self._tag()
         pending: Pending[Bytes] = Pending(lambda: self._flush_tag(tag))
         count = min(count, self.most)
         packet = TREAD.pack(23, 116, tag, fid, offset, count)
-        self._enter(tag, Request(pending, 117, "", copy, later), packet)
+        self._enter(tag, Request(pending, 117, "", copy, later, again), packet)
         return pending
 
-    def write(self, fid: int, offset: int, data: Bytes, *, later: bool = False) -> Pending[int]:
+    def write(
+        self,
+        fid: int,
+        offset: int,
+        data: Bytes,
+        *,
+        later: bool = False,
+        again: Again | None = None,
+    ) -> Pending[int]:
         """One Twrite of at most `most` bytes; `data` is copied before this returns."""
         tag = self._tag()
         pending: Pending[int] = Pending(lambda: self._flush_tag(tag))
-        request = Request(pending, 119, "", True, later)
+        request = Request(pending, 119, "", True, later, again)
         self._enter(tag, request, self._twrite(tag, fid, offset, data))
         return pending
 
     def post(self, fid: int, offset: int, data: Bytes, name: str) -> None:
         """A Twrite that nobody waits for; an error is kept for the next `check`, and names the write."""
+        if self.gone is not None:
+            raise self.gone
         tag = self._tag()
         self.posted += 1
         request = Request(None, 119, f"{name}+{offset:#x}", True, False)
@@ -136,9 +157,7 @@ class Requests:
         return b"".join((TWRITE.pack(23 + n, 118, tag, fid, offset, n), data))
 
     def _enter(self, tag: int, request: Request, packet: bytes) -> None:
-        if self.gone is not None:
-            if request.pending is None:
-                raise self.gone
+        if self.gone is not None and request.pending is not None:
             request.pending.fail(self.gone)
             return
         self.table[tag] = request
@@ -275,8 +294,18 @@ class Requests:
         self.queue.clear()
         self.posted = 0
         for request in table:
-            if request.pending is not None:
+            if request.pending is None or request.pending.done:
+                continue
+            if request.again is not None:  # it is asked again, of whoever comes next
+                self._ask_again(request.pending, request.again)
+            else:
                 self._tell(request, None, self.gone)
+
+    def _ask_again(self, pending: Pending[Any], again: Again) -> None:
+        try:
+            pending.follow(again())
+        except Lux9Error as error:
+            pending.fail(error)
 
 
 def _give(pending: Pending[Any], value: Any, error: Exception | None) -> None:
