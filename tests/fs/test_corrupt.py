@@ -79,7 +79,7 @@ def test_an_extent_block_that_fails_its_checksum(image: Path) -> None:
     with ImageFile(image) as file, mount(file) as volume:
         comb = find(volume, "comb")
         with pytest.raises(Corrupt, match=f"extents, inode {comb.ino}: .*checksum"):
-            volume.read(comb, 0, comb.size)
+            volume.reader(comb)(0, comb.size)
 
 
 def test_an_entry_whose_inode_is_not_in_use(image: Path) -> None:

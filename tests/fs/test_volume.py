@@ -112,7 +112,7 @@ def test_answers_in_any_order(
 ) -> None:
     with Shuffled(image, limit, seed) as file, file.wait(Volume.open(file)) as volume:
         comb = file.wait(volume.attempt(lambda: volume.find(volume.root, "comb")))
-        got = taken(volume.read(comb, offset, count))
+        got = taken(volume.reader(comb)(offset, count))
         file.deliver()
         assert got == [(source / "comb").read_bytes()[offset : offset + count]]
 
@@ -120,11 +120,11 @@ def test_answers_in_any_order(
 def test_a_contiguous_file_is_read_in_few_pieces(image: Path) -> None:
     with Shuffled(image) as file, file.wait(Volume.open(file)) as volume:
         big = file.wait(volume.attempt(lambda: volume.find(volume.root, "big")))
-        taken(volume.read(big, 0, 1))
+        taken(volume.reader(big)(0, 1))
         file.deliver()
         file.asked.clear()
         for offset in range(0, 4 << 20, 1 << 20):
-            volume.read(big, offset, 1 << 20)
+            volume.reader(big)(offset, 1 << 20)
         pieces = 5 if big.flags & EXTENTS_FL else 21  # a map's own blocks lie between the file's
         assert len(file.asked) <= pieces
 

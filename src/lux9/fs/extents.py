@@ -8,7 +8,10 @@ from __future__ import annotations
 
 import sys
 from array import array
+from bisect import bisect_right
 from collections.abc import Callable, Iterable, Iterator
+from itertools import islice
+from operator import itemgetter
 from typing import Protocol
 
 from .inode import EXTENTS_FL, Inode
@@ -18,6 +21,7 @@ from .runs import HOLE, Run, joined
 
 WINDOW = 8192  # blocks
 KEPT = 1 << 17  # runs, of all files together
+START = itemgetter(0)  # Run.start
 DIRECT = 12  # i_block[12] is the indirect block, [13] the double, [14] the triple: EXT2_IND_BLOCK
 
 
@@ -48,18 +52,22 @@ class Mapper:
     ) -> None:
         self.block_size, self.blocks = block_size, blocks
         self._leaves, self._device = leaves, device
+        self._size = WINDOW * block_size
         self._windows: Lru[tuple[int, int], list[Run]] = Lru(KEPT, len)
 
     def runs(self, inode: Inode, start: int, end: int) -> list[Run]:
         """Bytes start..end of a file as runs, in order, without gaps, joined where they touch."""
-        size = WINDOW * self.block_size
-        found = (
-            run.cut(start, end)
-            for n in range(start // size, (end - 1) // size + 1)
-            for run in self._window(inode, n)
-            if run.end > start and run.start < end
-        )
-        return joined(found)
+        windows = range(start // self._size, (end - 1) // self._size + 1)
+        found = (self._window(inode, n) for n in windows)
+        return joined(run.cut(start, end) for runs in found for run in _between(runs, start, end))
+
+    def known(self, inode: Inode, start: int, end: int) -> Run | None:
+        """The one run on the device that holds all of start..end, if it was seen before."""
+        runs = self._windows.get((inode.ino, start // self._size))
+        if runs is None:
+            return None
+        run = runs[bisect_right(runs, start, key=START) - 1]
+        return run if end <= run.end and run.device != HOLE else None
 
     def _window(self, inode: Inode, n: int) -> list[Run]:
         key = (inode.ino, n)
@@ -138,6 +146,14 @@ class Mapper:
         for i in range(low, high):
             if words[i]:
                 yield from self._tree(depth - 1, words[i], base + i * size, first, end)
+
+
+def _between(runs: list[Run], start: int, end: int) -> Iterator[Run]:
+    """The runs that touch start..end."""
+    for run in islice(runs, max(0, bisect_right(runs, start, key=START) - 1), None):
+        if run.start >= end:
+            return
+        yield run
 
 
 def _stretches(words: array[int], base: int, low: int, high: int) -> Iterator[Extent]:

@@ -122,11 +122,11 @@ class FileHandle(_ReadHandle):
     """An open file: its reads go to the device side by side."""
 
     def __init__(self, volume: Volume, inode: Inode) -> None:
-        self._volume, self._inode = volume, inode
+        self._read = volume.reader(inode)
 
     def read(self, offset: int, count: int) -> Maybe[Bytes]:
         """Up to `count` bytes; empty at the end."""
-        return self._volume.read(self._inode, offset, count)
+        return self._read(offset, count)
 
 
 class InlineHandle(_ReadHandle):

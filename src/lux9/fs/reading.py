@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from functools import partial
 
 from ..pending import Maybe, Pending
 from ..wire.node import Bytes
@@ -13,17 +12,21 @@ from .runs import HOLE, Run
 ZEROS = bytes(1 << 20)
 
 
+def read_run(file: BlockFile, offset: int, count: int) -> Pending[Bytes]:
+    """Bytes of the device that lie together. A view passes through untouched."""
+    if count <= file.limit:
+        return file.submit(offset, count).map(lambda data: whole(data, offset, count))
+    return _Gather(file, [Run(0, count, offset)]).out
+
+
 def read_runs(file: BlockFile, runs: Sequence[Run]) -> Maybe[Bytes]:
-    """The bytes of runs that follow one another. One run's view passes through untouched."""
+    """The bytes of runs that follow one another."""
     if len(runs) == 1:
         run = runs[0]
         count = run.end - run.start
         if run.device == HOLE:
             return ZEROS[:count] if count <= len(ZEROS) else bytes(count)
-        if count <= file.limit:
-            return file.submit(run.device, count).map(
-                partial(whole, offset=run.device, count=count)
-            )
+        return read_run(file, run.device, count)
     return _Gather(file, runs).out
 
 

@@ -9,6 +9,7 @@ Names are bytes on the disk; one that is not UTF-8 is shown with `\xNN` escapes 
 from __future__ import annotations
 
 import errno
+from collections.abc import Callable
 from typing import Self
 
 from ..errors import Lux9Error, NotADirectory, NotFound, NotSupported
@@ -21,8 +22,8 @@ from .iomanager import Channel
 from .libext2 import Corrupt, Ext2
 from .lru import Lru
 from .metadata import Metadata
-from .reading import read_runs
-from .runs import HOLE
+from .reading import read_run, read_runs
+from .runs import HOLE, Run
 from .superblock import Refused, read_superblock
 
 LOOPS = 40  # links followed in one walk, as Linux does: path_resolution(7)
@@ -192,13 +193,36 @@ class Volume:
         if inode.flags & ENCRYPT_FL:
             raise NotSupported(f"inode {inode.ino} is encrypted, and the key is not here")
 
-    def read(self, inode: Inode, offset: int, count: int) -> Maybe[Bytes]:
-        """Bytes of a file that is not inline: short at its end, zeros for holes."""
-        end = min(offset + count, inode.size)
+    def reader(self, inode: Inode) -> Callable[[int, int], Maybe[Bytes]]:
+        """Reads of a file that is not inline, by offset and count: short at its end, zeros for holes."""
+        return Reader(self._file, self._mapper, self.attempt, inode).read
+
+
+class Reader:
+    """One open file's reads."""
+
+    def __init__(
+        self,
+        file: BlockFile,
+        mapper: Mapper,
+        attempt: Callable[[Callable[[], list[Run]]], Maybe[list[Run]]],
+        inode: Inode,
+    ) -> None:
+        self._file, self._mapper, self._attempt, self._inode = file, mapper, attempt, inode
+        self._last = Run(0, 0, 0)  # where the last short read was: the next is mostly there, too
+
+    def read(self, offset: int, count: int) -> Maybe[Bytes]:
+        """The bytes, or their reads sent out."""
+        end, inode, run = min(offset + count, self._inode.size), self._inode, self._last
         if offset >= end:
             return b""
-        runs = self.attempt(lambda: self._mapper.runs(inode, offset, end))
-        return after(runs, lambda runs: read_runs(self._file, runs))
+        if not run.start <= offset < end <= run.end:
+            known = self._mapper.known(inode, offset, end)
+            if known is None:
+                runs = self._attempt(lambda: self._mapper.runs(inode, offset, end))
+                return after(runs, lambda runs: read_runs(self._file, runs))
+            run = self._last = known
+        return read_run(self._file, run.device + offset - run.start, end - offset)
 
 
 def _shown(directory: int, name: bytes) -> str:
