@@ -12,6 +12,7 @@ from functools import partial
 
 from lux9.ninep.client import Client, File
 from lux9.wire.messages import ORDWR
+from lux9.wire.node import Bytes
 
 from .timing import rate
 
@@ -68,8 +69,7 @@ def _reads(client: Client, f: File, size: int, depth: int, where: Callable[[], i
     return 64
 
 
-def _take(data: object, size: int) -> None:
-    assert isinstance(data, bytes | memoryview), data
+def _take(data: Bytes, size: int) -> None:
     assert len(data) == size, f"{len(data)} bytes came of {size}"
 
 
