@@ -35,7 +35,7 @@ class ServedFile:
 
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
         """The bytes at `offset`."""
-        return self._caller.read(self._fid, offset, count, later=True)
+        return self._caller.read(self._fid, offset, count)
 
 
 async def mount(environment: Environment) -> Volume:
