@@ -32,6 +32,7 @@ from ..tree import Dir, DirNode, Tree
 from ..wire.node import Node
 from .audit import Audit
 from .console import Console
+from .crash import Report
 from .dev.cons import ConsDir
 from .dev.dma import DmaDir
 from .dev.irq import IrqDir
@@ -160,13 +161,16 @@ class Kernel:
         self.lives[process.number] = life
         return life
 
-    def end(self, process: Process) -> None:
-        """Quiesce what a process held and forget it."""
-        if self.lives.pop(process.number, None) is None:
-            return
-        self.hardware.end(process)
+    def end(self, process: Process) -> Report:
+        """Quiesce what a process held and forget it; the report of its end."""
+        life = self.lives.pop(process.number, None)
+        report = Report(self.hardware, process, life.counts() if life else (0, 0))
+        if life is None:
+            return report
+        report.quiesced = self.hardware.end(process)
         for char in self.devices:
             self.roots.pop((process.number, char), None)
+        return report
 
     # -- what a process sees
 

@@ -8,11 +8,15 @@ and buffers are kept by `hardware/` under its number and end with it.
 from __future__ import annotations
 
 import time
+from collections import deque
 from dataclasses import dataclass, field
 from enum import IntFlag
 
 from ..errors import LimitReached, PermissionDenied
 from ..machine.abstract import Arena
+from .recorder import Access
+
+RECENT = 256  # register accesses of each process that are kept for the report of a crash
 
 
 class Cap(IntFlag):
@@ -61,7 +65,7 @@ class Process:
     vaddr: int = 0  # where the library maps the arena
     state: str = "running"
     started: float = field(default_factory=time.time)
-    fids: int = 0
+    recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def need(self, cap: Cap, what: str) -> None:
         """Refuse whoever lacks a capability. Raises PermissionDenied; the caller's file is audited by the server."""

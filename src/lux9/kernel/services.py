@@ -96,9 +96,10 @@ class Services:
         """The service's connection is gone."""
         caller.lost()
         posted = self.posted.get(name)
-        if posted is not None and posted.service.caller is caller:
-            if not posted.service.hold or posted.service.expired:
-                self.withdraw(name)
+        if posted is None or posted.service.caller is not caller:
+            return
+        if not posted.service.hold or posted.service.expired:
+            self.withdraw(name)
 
     def withdraw(self, name: str) -> None:
         """It will not come back: whoever waits for it is told."""

@@ -76,6 +76,11 @@ class ServerDir(Dir):
         return "".join(f"{line}\n" for line in self.sip.output)
 
     @text(0o444)
+    def crash(self) -> str:
+        """The report of its last end: what it said, did and held, and how that was undone."""
+        return self.sip.crash
+
+    @text(0o444)
     def ns(self) -> str:
         """What it sees."""
         return str(self.sip.life.group) if self.sip.life else ""

@@ -269,7 +269,7 @@ class Launcher:
             posted.service.caller.wire.close()
             self.kernel.services.drop(sip.name, posted.service.caller)
         self.kernel.standard.forget(f"#s/{sip.name}")
-        self.kernel.end(life.process)
+        sip.crash = self.kernel.end(life.process).text(why, sip.output)
         asked = sip.state == "stopping" or why == "exited with status 0"
         sip.child, sip.last_exit = None, why
         self._enter(sip, "stopped" if asked else "crashed", why)

@@ -25,6 +25,7 @@ class Sip:
         self.since = time.monotonic()
         self.starts = 0
         self.last_exit = ""
+        self.crash = ""  # the report of its last end
         self.life: Life | None = None
         self.child: Child | Inside | None = None
         self.output: deque[str] = deque(maxlen=KEPT)

@@ -12,6 +12,7 @@ from typing import TypeAlias
 from ...errors import BadArgument, PermissionDenied, Stale
 from ...machine.functions import BarInfo
 from ..process import Process
+from ..recorder import Place
 from .context import Context
 from .function import Claim, Guard
 
@@ -24,7 +25,10 @@ Data: TypeAlias = "bytes | memoryview"
 class BarFile:
     """A BAR under a claim. `length` is its size in bytes; `closed` is told when it is closed."""
 
-    __slots__ = ("base", "claim", "closed", "context", "length", "name", "read", "widths", "write")
+    __slots__ = (
+        *("base", "claim", "closed", "context", "length", "name", "note", "place", "read"),
+        *("widths", "write"),
+    )
 
     def __init__(
         self,
@@ -37,6 +41,8 @@ class BarFile:
         self.context, self.claim, self.closed = context, claim, closed
         self.base, self.length = bar.address, bar.size
         self.name = f"{claim.function.name} bar{bar.index}"
+        self.place = Place(claim.function.name, claim.function.info.code, bar.index)
+        self.note = claim.owner.recent.append
         io = bar.kind == "io"
         self.widths = PORTS if io else MEMORY
         self.read = machine.io_read if io else machine.mem_read
@@ -48,7 +54,9 @@ class BarFile:
         if mask is None or offset & mask or offset + count > self.length or not claim.alive:
             return self._read_run(count, offset)
         claim.touched = True
-        return self.read(self.base + offset, count).to_bytes(count, "little")
+        value = self.read(self.base + offset, count)
+        self.note((self.place, False, offset, count, value))
+        return value.to_bytes(count, "little")
 
     def pwrite(self, data: Data, offset: int) -> int:
         """One access as wide as the data, or a run of 4-byte ones."""
@@ -57,7 +65,9 @@ class BarFile:
         if mask is None or offset & mask or offset + count > self.length or not claim.alive:
             return self._write_run(data, offset)
         claim.touched = True
-        self.write(self.base + offset, count, int.from_bytes(data, "little"))
+        value = int.from_bytes(data, "little")
+        self.note((self.place, True, offset, count, value))
+        self.write(self.base + offset, count, value)
         return count
 
     def close(self) -> None:
@@ -68,6 +78,7 @@ class BarFile:
 
     def _read_run(self, count: int, offset: int) -> bytes:
         count = self._fit("read", count, offset)
+        self.note((self.place, False, offset, count, -1))
         read, at = self.read, self.base + offset
         return b"".join(read(at + i, 4).to_bytes(4, "little") for i in range(0, count, 4))
 
@@ -77,6 +88,7 @@ class BarFile:
             raise self._refusal(
                 "write", f"{offset:#x} is past the {self.length:#x} bytes of the BAR"
             )
+        self.note((self.place, True, offset, count, -1))
         write, at = self.write, self.base + offset
         for i in range(0, count, 4):
             write(at + i, 4, int.from_bytes(data[i : i + 4], "little"))

@@ -164,10 +164,11 @@ class Interrupts(Delivery):
         """The numbers that a process is told of."""
         return sorted(n for n, x in self.numbers.items() if x.of(process))
 
-    def lines(self) -> str:
-        """`irq %d: %s pending=%d delivered=%d dropped=%d` for each registration."""
+    def lines(self, process: Process | None = None) -> str:
+        """`irq %d: %s pending=%d delivered=%d dropped=%d` for each registration, or each of a process."""
         return "".join(
             f"irq {n}: {r.name} pending={r.pending} delivered={r.delivered} dropped={r.dropped}\n"
             for n, number in sorted(self.numbers.items())
             for r in number.registrants
+            if process is None or r.process is process
         )
