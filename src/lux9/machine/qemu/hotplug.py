@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, cast
 
 from ...arch import pci as arch
 from ...errors import DeviceTimeout, NotFound
@@ -79,7 +79,7 @@ async def remove(
         try:
             async with asyncio.timeout(LIMIT):
                 async for event in events:
-                    if event["data"].get("device") == id:
+                    if cast("dict[str, object]", event["data"]).get("device") == id:
                         return
         except TimeoutError:
             raise DeviceTimeout(f"QEMU did not let go of {id!r} within {LIMIT:g} s") from None

@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 
 from ...arch import ich9
-from ...arch.pci import Command, Header0, bdf_text
+from ...arch.pci import NO_FUNCTION, Command, Header0, bdf_text
 from ...errors import DeviceError, DeviceGone, UserError
 from .. import firmware
 from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
@@ -104,7 +104,8 @@ class Qemu:
         bell.theirs.close()
         self._monitor = Monitor(child.monitor)
         self.qtest = Qtest(child.qtest, self.lines.drive, self._lost, self.board.limit)
-        child.qtest.sendall(b"irq_intercept_in ioapic\n")
+        with contextlib.suppress(BrokenPipeError):  # it has ended already: its end tells why
+            child.qtest.sendall(b"irq_intercept_in ioapic\n")
         await self._answered(child)
         self.qtest.owed = 1
 
@@ -224,6 +225,12 @@ class Qemu:
         self._rung.extend(doorbell.FIRST + n for n in vectors)
         self.lines.wake()
         self._ask_turn()
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process."""
+        assert self._child is not None, "the machine was not started"
+        return self._child.pid
 
     # What happens
 
@@ -412,6 +419,8 @@ class Qemu:
         """By the function's own means, or its class's. Raises DeviceError where there are none."""
         if self.qtest.gone:
             raise DeviceGone(f"{bdf_text(bdf)} went with QEMU: {self.why}")
+        if self.config_read(bdf, Header0.vendor.offset, 2) == NO_FUNCTION:
+            raise DeviceGone(f"{bdf_text(bdf)} is not there, so there is nothing to reset")
         how = by_config(self, bdf, lambda seconds: None) or by_class(self, bdf)
         self.qtest.flush()
         if how is None:

@@ -6,7 +6,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Any
 
@@ -54,7 +54,7 @@ class Monitor:
             raise QemuGone(f"QEMU ended before it answered {command}") from None
 
     @asynccontextmanager
-    async def events(self, *names: str) -> AsyncIterator[EventListener]:
+    async def events(self, *names: str) -> AsyncGenerator[EventListener, None]:
         """Events of those names that come from here on; `get()` waits for one."""
         client = await self._connected()
         with client.listener(names) as listener:
