@@ -63,6 +63,7 @@ class Maker:
         *,
         sectors: int = 4096,
         base: int = BASE,
+        memory: int = 32 << 20,
         quirks: Quirks | None = None,
         prepare: Callable[[Ahci], None] = lambda _: None,
         faults: dict[Fault, float] | None = None,
@@ -70,7 +71,7 @@ class Maker:
         images = {n: self.image(n, sectors) for n in range(disks)}
         model = Ahci(images, quirks=quirks)
         prepare(model)
-        rig = Rig(model, base=base)
+        rig = Rig(model, memory, base)
         rig.faults = faults or {}
         served = Disks("E", "ahci rig")
         try:

@@ -9,13 +9,12 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import TypeVar
 
-from lux9.kernel.kernel import Kernel
+from lux9.cli.system import System
 from lux9.machine.sim import q35
 from lux9.machine.sim.sim import Sim
 from lux9.models.ahci import Ahci
 from lux9.models.disk import Disk
 from lux9.ninep.client import Client
-from lux9.sip.launcher import Launcher
 from lux9.sip.manifest import built_in
 from lux9.sip.server import Sip
 
@@ -27,9 +26,13 @@ LIMIT = 30.0
 class Booted:
     """A running kernel with the AHCI driver on it."""
 
-    def __init__(self, path: Path, sim: Sim, kernel: Kernel, launcher: Launcher) -> None:
-        self.path, self.sim, self.kernel, self.launcher = path, sim, kernel, launcher
-        self.address = f"unix!{path / 'sock'}"
+    def __init__(self, path: Path, sim: Sim, system: System) -> None:
+        self.path, self.sim, self.launcher, self.address = (
+            path,
+            sim,
+            system.launcher,
+            system.address,
+        )
 
     @property
     def sip(self) -> Sip:
@@ -71,16 +74,8 @@ def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
 @asynccontextmanager
 async def boot(path: Path, *, inside: bool, disks: int = 1) -> AsyncGenerator[Booted, None]:
     sim = q35([image(path, n) for n in range(disks)])
-    kernel = Kernel(sim)
-    await kernel.start()
     ahci = [stanza for stanza in built_in() if stanza.name == "ahci"]
-    launcher = Launcher(kernel, ahci, inside=["ahci"] if inside else [])
-    try:
-        await kernel.listen(path / "sock")
-        await launcher.start_all()
-        booted = Booted(path, sim, kernel, launcher)
+    async with System(sim, ahci, path / "sock", inside=["ahci"] if inside else []) as system:
+        booted = Booted(path, sim, system)
         assert booted.sip.state == "running", (booted.sip.reason, list(booted.sip.output))
         yield booted
-    finally:
-        await launcher.stop_all()
-        await kernel.stop()

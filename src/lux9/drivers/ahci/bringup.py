@@ -19,7 +19,7 @@ from ...arch.ahci import (
 )
 from ...arch.ata import Identify, Signature
 from ...driver.poll import settle
-from ...errors import DeviceTimeout, MediaChanged
+from ...errors import DeviceError, DeviceGone, DeviceTimeout, MediaChanged
 from . import commands
 from .disk import AtaDisk
 from .queue import Queue
@@ -54,7 +54,7 @@ async def bring_up(port: Port) -> None:
         listen(port)
         return
     start(port)
-    disk = AtaDisk(port, await identify(port))
+    disk = AtaDisk(port, await _identify_or_again(port))
     port.queue = Queue(disk.depth)
     port.run()
     log.info("%s: %s %s, %s", port, disk.name, disk.model, disk.config)
@@ -142,6 +142,32 @@ def start(port: Port) -> None:
     port.spinner.sleep()
 
 
+async def restart(port: Port, hard: bool) -> bool:
+    """Stop and start the command list, with a COMRESET if the device needs one; whether it did. §6.2.2.1
+
+    Raises MediaChanged when the device did not come back, DeviceTimeout when the HBA does not let go.
+    """
+    regs = port.regs
+    quiet(port)
+    regs.cmd.update(st=False)
+    try:
+        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
+    except DeviceTimeout:
+        hard = True
+    task = regs.tfd.read()
+    regs.serr.clear(regs.serr.read())
+    regs.is_.clear(ALL_EVENTS)
+    hard = hard or task.bsy or task.drq
+    if hard:
+        port.stats.bump("resets")
+        if not await link(port):
+            raise MediaChanged(f"{port}: the disk did not come back from a reset")
+        await ready(port)
+        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
+    start(port)
+    return hard
+
+
 def listen(port: Port) -> None:
     """With no disk: only a change of the connection interrupts."""
     port.state = State.EMPTY
@@ -155,3 +181,15 @@ async def identify(port: Port) -> Identify:
     """IDENTIFY DEVICE."""
     at = await port.own_data(commands.IDENTIFY, commands.identify())
     return Identify.over(at)
+
+
+async def _identify_or_again(port: Port) -> Identify:
+    """Some disks fail their first command after power-on: reset such a one, and ask again."""
+    try:
+        return await identify(port)
+    except DeviceError as error:
+        if isinstance(error, DeviceGone):
+            raise
+        log.info("%s: %s; once more after a reset", port, error)
+        await restart(port, True)
+        return await identify(port)

@@ -11,13 +11,11 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING
 
-from ...arch.ahci import STOP_LIMIT, PxIS, PxTFD
+from ...arch.ahci import PxIS, PxTFD
 from ...arch.ata import Error, Status
-from ...driver.poll import settle
 from ...errors import DeviceError, DeviceTimeout, Lux9Error, MediaChanged
 from . import bringup, commands
 from .commands import AtaError, Mode, Request
-from .state import ALL_EVENTS
 
 if TYPE_CHECKING:
     from .port import Port
@@ -36,7 +34,7 @@ async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
     mode, victims = port.queue.mode, port.queue.recall()
     try:
         hard = bool(late) or bool(events.raw & HARD.raw)
-        was_reset = await restart(port, hard)
+        was_reset = await bringup.restart(port, hard)
         guilty = await _guilty(port, mode, victims, slot, task, was_reset)
         if was_reset:
             await _same(port)
@@ -68,7 +66,7 @@ async def _guilty(
             slot, status, error, lba = await _log(port)
         except DeviceError as failed:
             log.warning("%s: the error log cannot be read: %s", port, failed)
-            await restart(port, True)
+            await bringup.restart(port, True)
             slot = -1
     elif mode is Mode.QUEUED:
         slot = -1
@@ -115,32 +113,6 @@ def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> 
     if not guilty:
         port.queue.careful = len(again)
     return again
-
-
-async def restart(port: Port, hard: bool) -> bool:
-    """Stop and start the command list, with a COMRESET if the device needs one; whether it did. §6.2.2.1
-
-    Raises MediaChanged when the device did not come back, DeviceTimeout when the HBA does not let go.
-    """
-    regs = port.regs
-    bringup.quiet(port)
-    regs.cmd.update(st=False)
-    try:
-        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
-    except DeviceTimeout:
-        hard = True
-    task = regs.tfd.read()
-    regs.serr.clear(regs.serr.read())
-    regs.is_.clear(ALL_EVENTS)
-    hard = hard or task.bsy or task.drq
-    if hard:
-        port.stats.bump("resets")
-        if not await bringup.link(port):
-            raise MediaChanged(f"{port}: the disk did not come back from a reset")
-        await bringup.ready(port)
-        await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
-    bringup.start(port)
-    return hard
 
 
 async def _same(port: Port) -> None:
