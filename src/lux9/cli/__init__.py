@@ -20,10 +20,12 @@ from .address import VARIABLE, default_address
 INTERRUPTED = 130  # as a shell tells of SIGINT
 
 COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
+    "audit": "Look at the audit that was kept on disk.",
     "boot": "Serve a machine's hardware as files over 9P.",
     "cat": "Print files, or registers, of the tree.",
     "completion": "Print the completion script of a shell.",
     "demo": "Show the whole chain, from the bus to a file on a disk.",
+    "doctor": "Tell what this host has for each machine, and what it lacks.",
     "ls": "List directories of the tree.",
     "lspci": "List the functions of the machine.",
     "put": "Write to a file of the tree.",

@@ -14,7 +14,11 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from ..sip.sandbox.level import Level
+from ..kernel.auditlog import AuditLog
+from ..kernel.console import Console
 from .address import VARIABLE, default_path
+from .audit import default_log
 from .machines import NAMES, Wanted, make
 from .system import System, private, run, with_ours_first
 
@@ -59,6 +63,17 @@ Examples:
     metavar="NAME",
     help="Run that driver within the kernel: no isolation.",
 )
+@click.option(
+    "--isolation",
+    type=click.Choice([level.word for level in Level]),
+    help="Of all drivers; else as far as this host can.",
+)
+@click.option(
+    "--audit",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Keep the audit there, too; without --exec it is kept in ~/.local/state/lux9.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
 @click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")
 @click.option("--device", "devices", multiple=True, metavar="STR", help="qemu: any -device of its.")
@@ -73,11 +88,12 @@ def boot(
     listen: str | None,
     command: str | None,
     inside: tuple[str, ...],
+    isolation: str | None,
+    audit: Path | None,
     verbose: bool,
     **hardware: Any,
 ) -> None:
     """Serve a machine's hardware as files over 9P, with a driver for each function that has one."""
-    from ..kernel.console import Console
     from ..sip.manifest import built_in, load
 
     stanzas = load(manifest) if manifest else built_in()
@@ -86,11 +102,15 @@ def boot(
             raise UserError(
                 f"--inside {name}: no such driver; there are: {' '.join(s.name for s in stanzas)}"
             )
+    level = Level.parse(isolation, "--isolation") if isolation else None
     with contextlib.ExitStack() as undo:
         path = _socket(listen, command, undo)
         made = make(machine, Wanted(**hardware))
         console = Console(quiet=command is not None and not verbose)
-        system = System(made, stanzas, path, inside=inside, console=console)
+        log = _log(audit, command is None, console)
+        system = System(
+            made, stanzas, path, inside=inside, isolation=level, console=console, log=log
+        )
         status = run(_serve(system, command))
     sys.exit(status)
 
@@ -105,6 +125,19 @@ def _socket(listen: str | None, command: str | None, undo: contextlib.ExitStack)
     if command is not None:
         return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lux9-"))) / "lux9.sock"
     return private(default_path())
+
+
+def _log(asked: Path | None, lasting: bool, console: Console) -> AuditLog | None:
+    """Where the audit is kept: as asked, else for a kernel that stays in the user's state."""
+    if asked is not None:
+        return AuditLog(asked)
+    if not lasting:
+        return None
+    try:
+        return AuditLog(default_log())
+    except UserError as error:  # nobody asked for it
+        console.log(f"the audit is not kept on disk: {error}")
+        return None
 
 
 async def _serve(system: System, command: str | None) -> int:

@@ -15,17 +15,23 @@ from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from ..errors import UserError
+from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
 from ..kernel.kernel import Kernel
 from ..machine.abstract import Machine
 from ..sip.launcher import Launcher
 from ..sip.manifest import Stanza
+from ..sip.sandbox.isolation import Isolation
+from ..sip.sandbox.level import Level
 
 T = TypeVar("T")
 
 
 class System:
-    """`path` is the socket; `inside` names drivers that run within the kernel's process."""
+    """`path` is the socket. `isolation` is how far drivers are kept apart, else as far as the host can;
+
+    `inside` names those that run within the kernel's process all the same.
+    """
 
     def __init__(
         self,
@@ -34,10 +40,12 @@ class System:
         path: Path,
         *,
         inside: Sequence[str] = (),
+        isolation: Level | None = None,
         console: Console | None = None,
+        log: AuditLog | None = None,
     ) -> None:
-        self.kernel = Kernel(machine, console)
-        self.launcher = Launcher(self.kernel, stanzas, inside)
+        self.kernel = Kernel(machine, console, log)
+        self.launcher = Launcher(self.kernel, stanzas, Isolation(isolation, inside))
         self.path = path
         self.undo = AsyncExitStack()
 

@@ -13,6 +13,7 @@ from collections.abc import Callable
 
 from ..pending import Maybe, Pending
 from ..wire.node import Bytes
+from .auditlog import AuditLog
 from .process import Process
 
 KEEP = 10_000
@@ -90,10 +91,10 @@ class Follower:
 
 
 class Audit:
-    """The journal of verdicts, a JSON object a line."""
+    """The journal of verdicts, a JSON object a line; `log`: where it is kept on disk, too."""
 
-    def __init__(self, clock: Callable[[], float] = time.time) -> None:
-        self.journal, self.clock = Journal(), clock
+    def __init__(self, clock: Callable[[], float] = time.time, log: AuditLog | None = None) -> None:
+        self.journal, self.clock, self.log = Journal(), clock, log
 
     def record(
         self, who: Process | None, action: str, target: str, verdict: str, **detail: object
@@ -108,4 +109,12 @@ class Audit:
             "target": target,
             "verdict": verdict,
         }
-        self.journal.add(json.dumps(entry | detail, default=str))
+        line = json.dumps(entry | detail, default=str)
+        self.journal.add(line)
+        if self.log is not None:
+            self.log.add(line)
+
+    def close(self) -> None:
+        """Write what is left."""
+        if self.log is not None:
+            self.log.close()

@@ -31,6 +31,7 @@ from ..pending import Maybe, after, void
 from ..tree import Dir, DirNode, Tree
 from ..wire.node import Node
 from .audit import Audit
+from .auditlog import AuditLog
 from .console import Console
 from .crash import Report
 from .dev.cons import ConsDir
@@ -92,10 +93,12 @@ class Kernel:
     services: Services
     lives: dict[int, Life]
 
-    def __init__(self, machine: Machine, console: Console | None = None) -> None:
+    def __init__(
+        self, machine: Machine, console: Console | None = None, log: AuditLog | None = None
+    ) -> None:
         self.machine, self.user = machine, getpass.getuser()
         self.console = console or Console()
-        self.audit = Audit()
+        self.audit = Audit(log=log)
         self.hardware = Hardware(machine, self.audit, self.console.log)
         self.services = Services()
         self.lives = {}
@@ -128,6 +131,7 @@ class Kernel:
         for life in list(self.lives.values()):
             self.end(life.process)
         await self.machine.close()
+        self.audit.close()
 
     def add_device(self, char: str, device: Device) -> None:
         """One more device: its root is `#char`."""

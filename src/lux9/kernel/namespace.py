@@ -214,6 +214,8 @@ class Place:
             return self.parent or self
         path = (*self.path, name)
         table, members = self.ns.group.table, self.members
+        if any(not step.flag for step in table.get(path, ())):
+            return self.ns.at(path, None, self)  # what it hides is not asked for: it may not answer
         if len(members) == 1 and path not in table and not self.ns.group.below(path):
             try:
                 return after(members[0].walk(name), lambda node: Place(self.ns, path, [node], self))

@@ -48,6 +48,10 @@ class Limits:
     fids: int = 4096
     pending: int = 1024
     inflight: int = 16 << 20
+    memory: int = 1 << 30  # bytes of address space, the arena aside
+    files: int = 64
+    file_size: int = 16 << 20
+    processes: int = 0  # that it may start; threads are free
 
 
 @dataclass

@@ -1,0 +1,164 @@
+"""The audit on disk: lines that only get more, each chained to the one before by a hash.
+
+A line is a JSON object whose last member, `chain`, is the SHA-256 of the chain of the line before and of the line
+without it. So an edit, a cut in the middle and a change of order show; that lines are missing at the end shows
+against a chain that was noted elsewhere (`verify(paths, expect)`).
+
+A thread writes, so that a slow disk keeps nobody waiting; what the kernel recorded is on its way to the file at
+once, and a kernel that is killed loses no more than what the thread had in hand.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import queue
+import threading
+from collections.abc import Iterator, Sequence
+from hashlib import sha256
+from pathlib import Path
+from typing import NamedTuple
+
+from ..errors import UserError
+
+ROTATE = 16 << 20  # bytes from which a file is put aside
+KEPT = 8  # files that were put aside
+START = "0" * 64  # the chain before the first line
+
+
+def chained(line: str, before: str) -> tuple[str, str]:
+    """A JSON object as a line with its chain, and that chain."""
+    chain = sha256(f"{before}{line}".encode()).hexdigest()
+    return f'{line[:-1]}, "chain": "{chain}"}}\n', chain
+
+
+def unchained(line: str) -> tuple[str, str]:
+    """The object as it was, and the chain that the line bears. Raises ValueError."""
+    head, mark, tail = line.rstrip("\n").rpartition(', "chain": "')
+    if not mark or not tail.endswith('"}'):
+        raise ValueError("no chain")
+    return head + "}", tail[:-2]
+
+
+class AuditLog:
+    """The file that is written to, and those before it: `audit.jsonl`, `audit.jsonl.1` …, the newest first."""
+
+    def __init__(self, path: Path, rotate: int = ROTATE) -> None:
+        self.path, self.rotate = path, rotate
+        try:
+            path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self.fd = self._open()
+        except OSError as error:
+            raise UserError(f"{path}: the audit cannot be kept there: {error.strerror}") from None
+        self.chain, self.size = self._last()
+        self.queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.thread = threading.Thread(target=self._write, name="audit", daemon=True)
+        self.thread.start()
+
+    def _open(self) -> int:
+        fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(fd)
+            raise UserError(
+                f"{self.path}: another kernel keeps its audit there; name another file"
+            ) from None
+        return fd
+
+    def _last(self) -> tuple[str, int]:
+        """The chain to go on from, and the file's size; half a line, from a crash, is ended."""
+        size = os.fstat(self.fd).st_size
+        tail = os.pread(self.fd, 65536, max(0, size - 65536))
+        if tail and not tail.endswith(b"\n"):
+            size += os.write(self.fd, b"\n")
+        for line in reversed(tail.decode(errors="replace").splitlines()):
+            with contextlib.suppress(ValueError):
+                return unchained(line)[1], size
+        return START, size
+
+    def add(self, line: str) -> None:
+        """One JSON object. Never waits."""
+        self.queue.put(line)
+
+    def _write(self) -> None:
+        while (line := self.queue.get()) is not None:
+            text, self.chain = chained(line, self.chain)
+            with contextlib.suppress(OSError):  # a full disk stops the log, not the machine
+                self.size += os.write(self.fd, text.encode())
+                if self.size >= self.rotate:
+                    self._aside()
+
+    def _aside(self) -> None:
+        """Put the file aside and begin another; the oldest goes. The chain goes on."""
+        os.fsync(self.fd)
+        for n in range(KEPT, 0, -1):
+            older = numbered(self.path, n)
+            if n == KEPT:
+                older.unlink(missing_ok=True)
+            elif older.exists():
+                older.rename(numbered(self.path, n + 1))
+        self.path.rename(numbered(self.path, 1))
+        before, self.fd, self.size = self.fd, self._open(), 0
+        os.close(before)
+
+    def close(self) -> None:
+        """Write what is left."""
+        self.queue.put(None)
+        self.thread.join(timeout=5.0)
+        with contextlib.suppress(OSError):
+            os.fsync(self.fd)
+            os.close(self.fd)
+
+
+def numbered(path: Path, n: int) -> Path:
+    """`audit.jsonl.3`."""
+    return path.with_name(f"{path.name}.{n}")
+
+
+def files(path: Path) -> list[Path]:
+    """A log's files, oldest first."""
+    older = [numbered(path, n) for n in range(KEPT, 0, -1)]
+    return [p for p in (*older, path) if p.exists()]
+
+
+class Verdict(NamedTuple):
+    """What `verify` found: how many lines are good, the last chain, and what is wrong."""
+
+    lines: int
+    chain: str
+    faults: list[str]
+
+
+def verify(paths: Sequence[Path], expect: str = "") -> Verdict:
+    """Follow the chain through files, oldest first; `expect`: a chain that was noted and must occur."""
+    good, before, seen = 0, "", not expect
+    faults: list[str] = []
+    for where, line in _lines(paths):
+        try:
+            bare, chain = unchained(line)
+            json.loads(bare)
+        except ValueError:
+            faults.append(f"{where}: not a record of the audit: {line[:60]!r}")
+            continue
+        # the oldest file that is kept may go on from one that is gone, so its first line stands by itself
+        right = not before or chained(bare, before)[1] == chain
+        if not right:
+            faults.append(
+                f"{where}: the chain breaks: this line, or one before it, was changed or cut"
+            )
+        good, before = good + right, chain
+        seen = seen or chain == expect
+    if not seen:
+        faults.append(f"the chain {expect} does not occur: lines were cut at the end")
+    return Verdict(good, before, faults)
+
+
+def _lines(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
+    for path in paths:
+        with path.open(encoding="utf-8", errors="replace") as f:
+            for n, line in enumerate(f, 1):
+                if line.strip():
+                    yield f"{path}:{n}", line

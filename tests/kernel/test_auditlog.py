@@ -1,0 +1,90 @@
+"""The audit on disk: it goes on where it was, is put aside, and shows what was done to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from lux9.errors import UserError
+from lux9.kernel.auditlog import AuditLog, files, verify
+
+
+def record(log: AuditLog, first: int, count: int) -> None:
+    for seq in range(first, first + count):
+        log.add(json.dumps({"seq": seq, "what": "pci claim", "verdict": "allowed"}))
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    """A log of ten lines, of two runs."""
+    path = tmp_path / "state" / "audit.jsonl"
+    for run in range(2):
+        log = AuditLog(path)
+        record(log, run * 5, 5)
+        log.close()
+    return path
+
+
+def test_the_chain_goes_on_over_runs(path: Path) -> None:
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == list(range(10))
+    verdict = verify(files(path))
+    assert (verdict.lines, verdict.faults) == (10, [])
+    assert verdict.chain == lines[-1]["chain"]
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.parametrize("what", ["edited", "cut", "swapped", "added"])
+def test_what_was_done_to_it_shows(path: Path, what: str) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    changed = {
+        "edited": [lines[4].replace("allowed", "denied"), *lines[5:]],
+        "cut": lines[5:],
+        "swapped": [lines[5], lines[4], *lines[6:]],
+        "added": ["no record\n", *lines[4:]],
+    }
+    path.write_text("".join([*lines[:4], *changed[what]]))
+    faults = verify(files(path)).faults
+    assert faults
+    assert faults[0].startswith(f"{path}:5: ")
+
+
+def test_lines_missing_at_the_end_show_against_a_chain_that_was_noted(path: Path) -> None:
+    noted = verify(files(path)).chain
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[:-1]))
+    assert verify(files(path)).faults == []
+    assert "cut at the end" in verify(files(path), noted).faults[0]
+
+
+def test_half_a_line_from_a_crash_is_ended_and_told(path: Path) -> None:
+    with path.open("a") as f:
+        f.write('{"seq": 10, "wh')
+    log = AuditLog(path)
+    record(log, 11, 1)
+    log.close()
+    verdict = verify(files(path))
+    assert verdict.lines == 11
+    assert len(verdict.faults) == 1
+    assert "not a record" in verdict.faults[0]
+
+
+def test_a_large_log_is_put_aside_and_the_chain_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, rotate=1000)
+    record(log, 0, 40)
+    log.close()
+    found = files(path)
+    assert len(found) > 2
+    assert found[-1] == path
+    verdict = verify(found)
+    assert (verdict.lines, verdict.faults) == (40, [])
+
+
+def test_two_kernels_do_not_share_a_log(path: Path) -> None:
+    log = AuditLog(path)
+    with pytest.raises(UserError, match="another kernel keeps its audit there"):
+        AuditLog(path)
+    log.close()
