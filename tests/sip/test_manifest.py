@@ -9,6 +9,8 @@ import pytest
 from lux9.errors import UserError
 from lux9.kernel.process import Cap
 from lux9.sip.manifest import built_in, load, parse
+from lux9.sip.policy import Restart
+from lux9.sip.stanza import Bound
 
 
 def test_the_drivers_that_come_with_it() -> None:
@@ -35,6 +37,37 @@ def test_a_command_and_limits() -> None:
     assert (stanza.limits.fids, stanza.limits.arena, stanza.limits.pending) == (7, 4096, 1024)
 
 
+AHCI = Bound("0000:00:1f.2", 0x010601, "8086:2922", "pci:v00008086d00002922sv00001AF4")
+
+
+def test_the_closest_stanza_has_a_function() -> None:
+    by_class, by_alias, by_ids, other = parse(
+        "[c]\nmodule = 'm'\nclass = '01'\n"
+        "[m]\nmodule = 'm'\nmodalias = 'pci:v00008086d*'\n"
+        "[i]\nmodule = 'm'\nids = ['8086:2922', '1b36:0001']\n"
+        "[o]\nmodule = 'm'\nids = '8086:2923'\nclass = '02'\nmodalias = 'pci:v00001B36*'",
+        "t",
+    )
+    assert [s.fit(AHCI) for s in (by_class, by_alias, by_ids, other)] == [1, 2, 3, 0]
+    assert by_ids.targets == "8086:2922,1b36:0001"
+
+
+def test_everything_that_a_stanza_may_say() -> None:
+    (stanza,) = parse(
+        "[a]\nmodule = 'm'\nenvironment = {A = '1'}\nnamespace = [\"bind '#c' /dev\"]\n"
+        "restart = 'on-crash max 3 in 10'\nhold = 2\nrepeats = true\nisolation = 'process'\n",
+        "t",
+    )
+    assert stanza.environment == {"A": "1"}
+    assert stanza.namespace == ("bind '#c' /dev",)
+    assert (stanza.restart, stanza.hold, stanza.repeats) == (Restart("on-crash", 3, 10.0), 2.0, True)
+    assert (stanza.isolation.word, stanza.where) == ("process", "t")
+
+
+def test_what_comes_with_it_comes_back() -> None:
+    assert all(s.restart.when == "on-crash" and s.hold for s in built_in())
+
+
 def test_no_stanza_is_no_driver() -> None:
     assert parse("# nothing\n", "t") == []
 
@@ -54,6 +87,18 @@ def test_no_stanza_is_no_driver() -> None:
         ("[a]\nmodule = 'm'\nlimits = 3", "write a table"),
         ("[a]\nmodule = 3", "write a string"),
         ("[a]\nmodule = 'm'\nbeans = 3", "unknown key 'beans'"),
+        ("[a-b c]\nmodule = 'm'", "Expected"),
+        ("['a/b']\nmodule = 'm'", "'a/b' is no name"),
+        ("[a]\nmodule = 'm'\n\nrestart = 'often'", "4: [a]: restart 'often': write never"),
+        ("[a]\nmodule = 'm'\n[b]\nrestart = 'x'\nmodule = 'm'", "4: [b]: restart 'x'"),
+        ("[a]\nmodule = 'm'\nhold = -1", "3: [a]: hold = -1 is not a time"),
+        ("[a]\nmodule = 'm'\nhold = true", "hold = True is not a time"),
+        ("[a]\nmodule = 'm'\nrepeats = 1", "repeats = 1: write true or false"),
+        ("[a]\nmodule = 'm'\nids = '8086'", "ids '8086' is not of the form"),
+        ("[a]\nmodule = 'm'\nenvironment = {A = 1}", "environment.A = 1: write a string"),
+        ("[a]\nmodule = 'm'\n[a.environment]\nA = 1", "3: [a]: environment.A = 1"),
+        ("[a]\nmodule = 'm'\nnamespace = 'burn #c'", "3: [a]: namespace: 'burn #c'"),
+        ("[a]\nmodule = 'm'\nisolation = 'much'", "isolation 'much' is not known"),
     ],
 )
 def test_a_manifest_that_is_wrong(tmp_path: Path, text: str, why: str) -> None:
@@ -61,7 +106,7 @@ def test_a_manifest_that_is_wrong(tmp_path: Path, text: str, why: str) -> None:
     path.write_text(text)
     with pytest.raises(UserError) as refusal:
         load(path)
-    assert str(refusal.value).startswith(f"{path}: ")
+    assert str(refusal.value).startswith(f"{path}:")
     assert why in str(refusal.value)
 
 

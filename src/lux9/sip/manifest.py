@@ -1,10 +1,20 @@
 """What is started for which function or file, with which rights: a TOML file, a stanza a driver.
 
 [ahci]
-class = "01.06.01"                      # starts one for each function of that class
+class = "01.06.01"                      # starts one for each function of that class,
+ids = ["8086:2922"]                     # or with these numbers (vendor:device),
+modalias = ["pci:v00008086d*"]          # or whose modalias fits: the closest stanza of all has it
 module = "lux9.drivers.ahci"            # or: command = ["./mydriver", "-v"]
+environment = {VERBOSE = "1"}
 capabilities = ["pci", "mem", "irq", "dma"]
+namespace = ["bind '#c' /dev"]          # what it sees besides; ns(1)
 mount = "/dev"
+restart = "on-crash max 5 in 60"        # or never (so it is when nothing is said), or always
+hold = 10.0                             # seconds that clients wait for it to come back
+repeats = true                          # a write whose answer was lost may be sent again
+isolation = "process"                   # the least that it may run with: none, process or sandbox
+read = ["/srv/firmware"]                # files of the host that it sees in its sandbox
+limits.dma_bytes = 1048576
 
 [ext4]
 file = ["/dev/sd*/linux", "/dev/sd*/data"]   # starts one for the first that is there
@@ -15,42 +25,27 @@ mount = "/root"
 from __future__ import annotations
 
 import re
-import sys
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from importlib import resources
 from pathlib import Path
 from typing import Any, cast
 
-from ..errors import UserError
+from ..errors import Lux9Error, UserError
+from ..kernel.namespace import Group
 from ..kernel.process import Cap, Limits
+from .policy import Restart, rule
+from .sandbox.level import Level
+from .stanza import Stanza as Stanza
 
-CLASS = re.compile(r"^[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}$")
+CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
+IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 BUILT_IN = "drivers.toml"
-
-
-@dataclass(frozen=True)
-class Stanza:
-    """One driver: what it is for, how it is started, what it may do, where it is mounted."""
-
-    name: str
-    classes: tuple[str, ...] = ()
-    files: tuple[str, ...] = ()
-    module: str = ""
-    command: tuple[str, ...] = ()
-    capabilities: Cap = Cap(0)
-    mount: str = ""
-    limits: Limits = field(default_factory=Limits)
-
-    @property
-    def argv(self) -> list[str]:
-        """What is run."""
-        return list(self.command) or [sys.executable, "-m", self.module]
-
-    def binds(self, class_text: str) -> bool:
-        """Whether a function of class `01.06.01` is this driver's; a shorter class matches its subclasses."""
-        return any((class_text + ".").startswith(c + ".") for c in self.classes)
+KEYS = (
+    *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
+    *("namespace", "mount", "restart", "hold", "repeats", "isolation", "read", "limits"),
+)
 
 
 def built_in() -> list[Stanza]:
@@ -59,7 +54,7 @@ def built_in() -> list[Stanza]:
 
 
 def load(path: Path) -> list[Stanza]:
-    """A manifest file. Raises UserError with file, driver and key."""
+    """A manifest file. Raises UserError with file, line, driver and key."""
     try:
         return parse(path.read_text(), str(path))
     except OSError as error:
@@ -77,67 +72,187 @@ def parse(text: str, where: str) -> list[Stanza]:
     for name, stanza in table.items():
         if not isinstance(stanza, dict):
             raise UserError(
-                f"{where}: {name} = {stanza!r} is not a stanza; write [{name}] and its keys below"
+                f"{where}:{line_of(text, '', name)}: {name} = {stanza!r} is not a stanza; "
+                f"write [{name}] and its keys below"
             )
-    return [_stanza(name, stanza, f"{where}: [{name}]") for name, stanza in table.items()]
+    return [Reader(name, stanza, text, where).stanza() for name, stanza in table.items()]
 
 
-def _stanza(name: str, t: Mapping[str, Any], where: str) -> Stanza:
-    known = ("class", "file", "module", "command", "capabilities", "mount", "limits")
-    for key in t:
-        if key not in known:
-            raise UserError(f"{where}: unknown key {key!r}; known: {' '.join(known)}")
-    if ("module" in t) == ("command" in t):
-        raise UserError(f"{where}: name either a module or a command")
-    classes = _texts(t, "class", where)
-    for c in classes:
-        if not CLASS.match(c):
-            raise UserError(
-                f"{where}: class {c!r} is not of the form 01, 01.06 or 01.06.01 (lower-case hex)"
-            )
-    mount = t.get("mount", "")
-    if not isinstance(mount, str) or (mount and not mount.startswith("/")):
-        raise UserError(f"{where}: mount {mount!r} is not an absolute path")
-    return Stanza(
-        name,
-        classes,
-        _texts(t, "file", where),
-        "".join(_texts(t, "module", where)[:1]),
-        _texts(t, "command", where),
-        _caps(_texts(t, "capabilities", where), where),
-        mount,
-        _limits(t.get("limits", {}), where),
-    )
+def line_of(text: str, name: str, key: str) -> int:
+    """The line of a stanza's key, or of its head when the key is not found; counted from 1."""
+    head, within = 1, not name
+    for number, line in enumerate(text.splitlines(), 1):
+        words = line.strip()
+        if words.startswith("["):
+            heading = words.strip("[] ").partition("]")[0].strip().replace('"', "")
+            within = heading.partition(".")[0] == name
+            head = number if heading == name else head
+            if within and heading == f"{name}.{key}":
+                return number
+        elif within and re.match(rf'"?{re.escape(key)}"?\s*[.=]', words):
+            return number
+    return head
 
 
-def _texts(t: Mapping[str, Any], key: str, where: str) -> tuple[str, ...]:
-    value = t.get(key, [])
-    values = cast("list[Any]", value) if isinstance(value, list) else [value]
-    if not all(isinstance(v, str) for v in values):
-        raise UserError(f"{where}: {key} = {value!r}: write a string, or a list of strings")
-    return tuple(values)
+def capability(word: str) -> Cap:
+    """A capability by its name. Raises UserError."""
+    found = Cap.__members__.get(word.upper())
+    if found is None:
+        known = " ".join(name.lower() for name in Cap.__members__)
+        raise UserError(f"unknown capability {word!r}; known: {known}")
+    return found
 
 
-def _caps(words: tuple[str, ...], where: str) -> Cap:
-    caps = Cap(0)
-    for word in words:
-        if word.upper() not in Cap.__members__:
-            known = " ".join(name.lower() for name in Cap.__members__)
-            raise UserError(f"{where}: unknown capability {word!r}; known: {known}")
-        caps |= Cap[word.upper()]
-    return caps
-
-
-def _limits(given: object, where: str) -> Limits:
+def limit(key: str, value: object) -> int:
+    """A limit's value, for a key that there is. Raises UserError."""
     known = Limits.__dataclass_fields__
-    if not isinstance(given, dict):
-        raise UserError(
-            f"{where}: limits = {given!r}: write a table, as in limits.arena = 33554432"
+    if key not in known:
+        raise UserError(f"unknown limit {key!r}; known: {' '.join(known)}")
+    if type(value) is not int or value < 0:
+        raise UserError(f"limits.{key} = {value!r} is not a number of 0 or more")
+    return value
+
+
+class Reader:
+    """One stanza of a manifest. Whatever is wrong with it is told with file, line and key."""
+
+    def __init__(self, name: str, table: Mapping[str, Any], text: str, where: str) -> None:
+        self.name, self.table, self.text, self.where = name, table, text, where
+
+    def wrong(self, key: str, why: object) -> UserError:
+        """An error about a key."""
+        line = line_of(self.text, self.name, key)
+        return UserError(f"{self.where}:{line}: [{self.name}]: {why}")
+
+    def stanza(self) -> Stanza:
+        """All of it."""
+        t = self.table
+        for key in t:
+            if key not in KEYS:
+                raise self.wrong(key, f"unknown key {key!r}; known: {' '.join(KEYS)}")
+        if not NAME.fullmatch(self.name):
+            raise self.wrong("", f"{self.name!r} is no name: a letter, then letters, digits and _.-")
+        if ("module" in t) == ("command" in t):
+            raise self.wrong("command", "name either a module or a command")
+        return Stanza(
+            self.name,
+            classes=self.formed("class", CLASS, "01, 01.06 or 01.06.01 (lower-case hex)"),
+            ids=self.formed("ids", IDS, "8086:2922 (lower-case hex)"),
+            modalias=self.texts("modalias"),
+            files=self.texts("file"),
+            module=self.text_of("module"),
+            command=self.texts("command"),
+            capabilities=self.capabilities(),
+            mount=self.mount(),
+            namespace=self.namespace(),
+            environment=self.environment(),
+            limits=self.limits(),
+            restart=self.restart(),
+            hold=self.hold(),
+            repeats=self.flag("repeats"),
+            isolation=self.isolation(),
+            read=self.texts("read"),
+            where=self.where,
         )
-    t = cast("dict[str, Any]", given)
-    for key, value in t.items():
-        if key not in known:
-            raise UserError(f"{where}: unknown limit {key!r}; known: {' '.join(known)}")
-        if type(value) is not int or value < 0:
-            raise UserError(f"{where}: limits.{key} = {value!r} is not a number of 0 or more")
-    return Limits(**t)
+
+    def texts(self, key: str) -> tuple[str, ...]:
+        """A string, or a list of strings."""
+        value = self.table.get(key, [])
+        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        if not all(isinstance(v, str) for v in values):
+            raise self.wrong(key, f"{key} = {value!r}: write a string, or a list of strings")
+        return tuple(values)
+
+    def text_of(self, key: str) -> str:
+        """A string."""
+        value = self.table.get(key, "")
+        if not isinstance(value, str):
+            raise self.wrong(key, f"{key} = {value!r}: write a string")
+        return value
+
+    def flag(self, key: str) -> bool:
+        """True or false."""
+        value = self.table.get(key, False)
+        if not isinstance(value, bool):
+            raise self.wrong(key, f"{key} = {value!r}: write true or false")
+        return value
+
+    def formed(self, key: str, form: re.Pattern[str], like: str) -> tuple[str, ...]:
+        """Strings of one form."""
+        values = self.texts(key)
+        for value in values:
+            if not form.fullmatch(value):
+                raise self.wrong(key, f"{key} {value!r} is not of the form {like}")
+        return values
+
+    def table_of(self, key: str, like: str) -> dict[str, Any]:
+        """A table."""
+        value = self.table.get(key, {})
+        if not isinstance(value, dict):
+            raise self.wrong(key, f"{key} = {value!r}: write a table, as in {like}")
+        return cast("dict[str, Any]", value)
+
+    def mount(self) -> str:
+        """Where it is mounted, or nothing."""
+        mount = self.text_of("mount")
+        if mount and not mount.startswith("/"):
+            raise self.wrong("mount", f"mount {mount!r} is not an absolute path")
+        return mount
+
+    def capabilities(self) -> Cap:
+        """What it may use."""
+        caps = Cap(0)
+        for word in self.texts("capabilities"):
+            try:
+                caps |= capability(word)
+            except UserError as error:
+                raise self.wrong("capabilities", error) from None
+        return caps
+
+    def namespace(self) -> tuple[str, ...]:
+        """Steps that ns(1) understands."""
+        lines = self.texts("namespace")
+        try:
+            Group(lines)
+        except Lux9Error as error:
+            raise self.wrong("namespace", f"namespace: {error}") from None
+        return lines
+
+    def environment(self) -> dict[str, str]:
+        """Variables."""
+        table = self.table_of("environment", 'environment = {NAME = "value"}')
+        for name, value in table.items():
+            if not isinstance(value, str):
+                why = f"environment.{name} = {value!r}: write a string"
+                raise self.wrong("environment", why)
+        return table
+
+    def limits(self) -> Limits:
+        """What it may hold at once."""
+        table = self.table_of("limits", "limits.arena = 33554432")
+        try:
+            return Limits(**{key: limit(key, value) for key, value in table.items()})
+        except UserError as error:
+            raise self.wrong("limits", error) from None
+
+    def restart(self) -> Restart:
+        """When it is started again."""
+        try:
+            return rule(self.text_of("restart") or "never")
+        except Lux9Error as error:
+            raise self.wrong("restart", error) from None
+
+    def hold(self) -> float:
+        """How long its clients wait for it."""
+        value = self.table.get("hold", 0.0)
+        if type(value) not in (int, float) or not 0 <= value <= 3600:
+            raise self.wrong("hold", f"hold = {value!r} is not a time of 0 to 3600 seconds")
+        return float(value)
+
+    def isolation(self) -> Level:
+        """The least that it may run with."""
+        word = self.text_of("isolation") or Level.NONE.word
+        try:
+            return Level.parse(word, "isolation")
+        except UserError as error:
+            raise self.wrong("isolation", error) from None
