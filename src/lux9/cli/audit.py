@@ -9,8 +9,7 @@ from pathlib import Path
 import click
 
 from ..errors import UserError
-from ..kernel.auditlog import files
-from ..kernel.auditlog import verify as follow
+from ..kernel.auditlog import files, verify as follow
 
 EXAMPLES = """
 \b

@@ -14,7 +14,6 @@ from typing import Any
 import click
 
 from ..errors import UserError
-from ..sip.sandbox.level import Level
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
 from .address import VARIABLE, default_path
