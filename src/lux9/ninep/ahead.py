@@ -34,12 +34,16 @@ class Ahead:
         self.asked: deque[tuple[int, int, Pending[Bytes]]] = deque()  # offset, count
 
     def next(self) -> Pending[Bytes] | None:
-        """The next answer to wait for, or None at the end."""
+        """The next answer to wait for, or None at the end. Asks again when half of the window is used up."""
+        if len(self.asked) <= self.window // 2:
+            self._fill()
+        return self.asked[0][2] if self.asked else None
+
+    def _fill(self) -> None:
         while len(self.asked) < self.window and (self.end is None or self.at < self.end):
             n = self.iounit if self.end is None else min(self.iounit, self.end - self.at)
             self.asked.append((self.at, n, self.ask(self.at, n)))
             self.at += n
-        return self.asked[0][2] if self.asked else None
 
     def took(self, data: Bytes) -> None:
         """The answer came: go on behind it."""

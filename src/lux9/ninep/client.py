@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     import asyncio
 
 T = TypeVar("T")
+MANY = 1024  # posted writes that are queued before they are sent without being asked for
 
 
 class Client:
@@ -213,6 +214,8 @@ class File:
     def post(self, offset: int, data: Bytes) -> None:
         """Write without waiting; an error is raised at the next read or wait, and names the write."""
         self.caller.post(self.fid, offset, data, self.path)
+        if len(self.caller.queue) >= MANY:
+            self.caller.flush()
 
     def submit(self, offset: int, count: int) -> Pending[Bytes]:
         """One read whose answer is told; a view of it is good only in the callback."""

@@ -63,7 +63,9 @@ class Connection(asyncio.BufferedProtocol):
         self.inbox = Inbox(self.session.receive)
         if isinstance(owner, Stranger):
             self.session.failed(NOTAG, owner.error, "connect", "")
-            self.hang_up()
+            self.loop.call_soon(
+                self.hang_up
+            )  # uvloop would leak what is closed before it has begun
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room behind what is there."""

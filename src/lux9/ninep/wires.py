@@ -25,17 +25,22 @@ class SocketWire:
 
     def __init__(self, caller: Caller, sock: socket.socket) -> None:
         self.caller, self.sock, self.inbox = caller, sock, Inbox(caller.receive)
+        self.taking = False
+        if sock.gettimeout():
+            sock.settimeout(None)  # with a time limit, Python would wait where we ask it not to
         caller.wire = self
 
     def send(self, parts: list[Bytes]) -> None:
-        """Send them all."""
+        """Send them all. Answers are taken in meanwhile: a server whose answers nobody takes stops reading."""
         left = memoryview(parts[0] if len(parts) == 1 else b"".join(parts))
         while left:
             try:
-                left = left[self.sock.send(left) :]
+                left = left[self.sock.send(left, socket.MSG_DONTWAIT) :]
             except BlockingIOError:
-                self._until(select.POLLOUT)
+                if self._until(select.POLLOUT | (0 if self.taking else select.POLLIN)):
+                    self.take()
             except OSError as error:
+                self._last_words()
                 self._lost(error.strerror or "closed")
                 return
 
@@ -57,15 +62,24 @@ class SocketWire:
         if not count:
             self._lost("the other side hung up")
             return
+        self.taking = True
         try:
             self.inbox.took(count)
         except ProtocolError as error:
             self.caller.lost(error)
+        finally:
+            self.taking = False
 
-    def _until(self, event: int) -> None:
+    def _last_words(self) -> None:
+        """What the other side said before it hung up: it may say why."""
+        while not self.taking and self.caller.gone is None and self._until(select.POLLIN, 0):
+            self.take()
+
+    def _until(self, events: int, limit: int | None = None) -> bool:
+        """Wait for one of them, for `limit` milliseconds at most; whether there is something to read."""
         poll = select.poll()
-        poll.register(self.sock, event)
-        poll.poll()
+        poll.register(self.sock, events)
+        return any(came & select.POLLIN for _, came in poll.poll(limit))
 
     def _lost(self, why: str) -> None:
         self.caller.lost(Disconnected(why))
@@ -144,5 +158,5 @@ def dial(addr: str) -> socket.socket:
         remedy = (
             "start one with `lux9 boot`" if not Path(where).exists() else "is it still running?"
         )
-        raise UserError(f"no lux9 at {where}: {error.strerror}; {remedy}") from None
+        raise UserError(f"no lux9 at {where}: {error.strerror or error}; {remedy}") from None
     return sock
