@@ -44,7 +44,7 @@ class Medium:
         if not colon or format not in FORMATS:
             name, format = text, "raw"
         path = Path(name)
-        if not path.exists():
+        if not path.exists() and not format.startswith("null"):
             raise UserError(
                 f"{name}: no such file; a disk is an image, or IMAGE:FORMAT ({', '.join(FORMATS)})"
             )

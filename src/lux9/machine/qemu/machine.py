@@ -71,7 +71,7 @@ class Qemu:
     def why_not(self) -> list[Lack]:
         """Only the program is needed."""
         if self.board.found is None:
-            remedy = "apt-get install --no-install-recommends qemu-system-x86 qemu-utils"
+            remedy = "sudo apt-get install --no-install-recommends qemu-system-x86 qemu-utils"
             return [Lack(f"{self.board.program} is not there", remedy)]
         return []
 

@@ -1,0 +1,89 @@
+"""`lux9 doctor`: what this host has for each machine, what it lacks, and the command that mends it."""
+
+from __future__ import annotations
+
+import platform
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from importlib.util import find_spec
+
+import click
+
+from .machines import NAMES, lacks
+from .tree import printed
+
+EXAMPLES = """
+\b
+Examples:
+  lux9 doctor
+  lux9 doctor --json | jq -r '.[] | select(.state == "lacks") | .remedy'
+"""
+QEMU = "qemu-system-x86_64"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing that was looked for. State is `has`, `lacks`, or `could have`: then all works without it."""
+
+    subject: str
+    state: str
+    what: str
+    remedy: str = ""
+
+
+@click.command(epilog=EXAMPLES)
+@click.option("--json", "as_json", is_flag=True, help="A JSON array, for programs.")
+def doctor(as_json: bool) -> None:
+    """Tell for each machine what is there, what lacks, and what mends it. Ends with 1 when the embedded one lacks."""
+    found = list(findings())
+    if as_json:
+        printed([asdict(f) for f in found])
+    else:
+        for f in found:
+            click.echo(f"{f.subject:<8} {f.state:<10} {f.what}")
+            if f.remedy:
+                click.echo(f"{'':<19} {f.remedy}")
+    if any(f.subject == "sim" and f.state == "lacks" for f in found):
+        sys.exit(1)
+
+
+def findings() -> Iterator[Finding]:
+    """Everything, machine by machine, then what drivers and file systems use."""
+    yield Finding(
+        "host", "has", f"Python {platform.python_version()} on Linux {platform.release()}"
+    )
+    for name in NAMES:
+        lacking = [Finding(name, "lacks", lack.what, lack.remedy) for lack in lacks(name)]
+        yield from lacking or [Finding(name, "has", _ready(name))]
+    yield _module("qemu", "qemu.qmp", "qemu.qmp, to plug cards while it runs", "qemu")
+    yield _module("loop", "uvloop", "uvloop, an event loop at half the cost", "fast")
+    yield _program("ext4", "mke2fs", "mke2fs, to make images", "e2fsprogs")
+
+
+def _ready(name: str) -> str:
+    """What a machine that lacks nothing is made with."""
+    if name != "qemu":
+        return "everything: models in Python"
+    run = subprocess.run(
+        [QEMU, "--version"], capture_output=True, text=True, check=False, timeout=10
+    )
+    return run.stdout.partition("\n")[0]
+
+
+def _module(subject: str, name: str, what: str, extra: str) -> Finding:
+    try:
+        there = find_spec(name) is not None
+    except ModuleNotFoundError:  # not even its parent
+        there = False
+    if there:
+        return Finding(subject, "has", what)
+    return Finding(subject, "could have", what, f"{sys.executable} -m pip install 'lux9[{extra}]'")
+
+
+def _program(subject: str, name: str, what: str, package: str) -> Finding:
+    if shutil.which(name) or shutil.which(name, path="/usr/sbin:/sbin"):
+        return Finding(subject, "has", what)
+    return Finding(subject, "could have", what, f"sudo apt-get install {package}")
