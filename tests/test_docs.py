@@ -13,6 +13,7 @@ import pytest
 
 import lux9
 from docs import gen
+from lux9.cli import COMMANDS
 from lux9.tree import Dir, synopsis
 
 ROOT = Path(__file__).parents[1]
@@ -70,6 +71,11 @@ def test_every_directory_has_a_page() -> None:
     files = {cls for cls in served() if cls.table or cls.verbs}
     missing = {f"{cls.__module__}:{cls.__qualname__}" for cls in files - shown}
     assert not missing, "directories that no page in docs/devices shows"
+
+
+def test_every_command_has_a_page() -> None:
+    pages = {page.stem for page in PAGES if page.parent.name == "commands"} - {"index"}
+    assert pages == set(COMMANDS)
 
 
 def test_an_unknown_name_stops_the_build() -> None:
