@@ -16,6 +16,7 @@ from lux9.models.ahci import Ahci
 from lux9.models.disk import Disk
 from lux9.ninep.client import Client
 from lux9.sip.manifest import built_in
+from lux9.sip.sandbox.level import Level
 from lux9.sip.server import Sip
 
 T = TypeVar("T")
@@ -75,7 +76,8 @@ def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
 async def boot(path: Path, *, inside: bool, disks: int = 1) -> AsyncGenerator[Booted, None]:
     sim = q35([image(path, n) for n in range(disks)])
     ahci = [stanza for stanza in built_in() if stanza.name == "ahci"]
-    async with System(sim, ahci, path / "sock", inside=["ahci"] if inside else []) as system:
+    level = Level.NONE if inside else Level.PROCESS
+    async with System(sim, ahci, path / "sock", isolation=level) as system:
         booted = Booted(path, sim, system)
         assert booted.sip.state == "running", (booted.sip.reason, list(booted.sip.output))
         yield booted
