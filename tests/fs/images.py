@@ -30,6 +30,7 @@ KINDS: dict[str, list[str]] = {
     "ext3": ["-t", "ext3", "-b", "4096"],
     "ext2-1k": ["-t", "ext2", "-b", "1024", "-I", "128"],
 }
+BARE = ["-t", "ext4"]
 TOOLS = ("/usr/sbin", "/sbin")
 GIB = 1 << 30
 
@@ -52,8 +53,8 @@ def tool(*command: str, stdin: str | None = None) -> str:
 
 
 def make_image(path: Path, source: Path, kind: str, size: str = "96M", *options: str) -> Path:
-    """An image of one of KINDS that holds what `source` holds."""
-    tool("mke2fs", "-q", "-F", *KINDS[kind], *options, "-d", str(source), str(path), size)
+    """An image that holds what `source` holds: one of KINDS, or an ext4 with no options but those given."""
+    tool("mke2fs", "-q", "-F", *KINDS.get(kind, BARE), *options, "-d", str(source), str(path), size)
     return path
 
 

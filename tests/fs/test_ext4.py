@@ -89,7 +89,7 @@ class Program:
             inherit = {CLIENT: theirs.fileno(), SERVICE: served.fileno()}
             argv = [sys.executable, "-m", "lux9.fs.ext4"]
             variables = {"LUX9_FILE": path, "PYTHONPATH": ":".join(sys.path)}
-            self.child: Child = spawn(argv, inherit, variables, self.said.append)
+            self.child = Child(*spawn(argv, inherit, variables), self.said.append)
 
 
 @asynccontextmanager

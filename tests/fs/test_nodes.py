@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lux9.errors import ReadOnly
+from lux9.errors import NotSupported, ReadOnly
 from lux9.fs.blocks import ImageFile
 from lux9.fs.nodes import FileHandle, InlineHandle
 from lux9.fs.volume import Volume
@@ -110,6 +110,39 @@ def test_an_inline_file_that_grew(tmp_path: Path) -> None:
         assert read(node(volume, "f")) == b"inline" + bytes(4994)
         assert read(node(volume, "f"), 4999, 10) == b"\0"
         assert read(node(volume, "f"), 6000, 10) == b""
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        "-O meta_bg,^resize_inode",
+        "-O sparse_super2,^resize_inode",
+        "-O quota,project",
+        "-O casefold,encrypt,verity,stable_inodes",
+        "-O orphan_file,fast_commit",
+        "-O large_dir,ea_inode,mmp",
+        "-O uninit_bg,^metadata_csum",
+        "-O metadata_csum_seed",
+        "-O ^has_journal",
+        "-I 1024 -O inline_data",
+        "-b 2048",
+        "-b 65536",
+    ],
+)
+def test_every_feature_that_mke2fs_makes(tmp_path: Path, options: str) -> None:
+    (tmp_path / "root" / "dir").mkdir(parents=True)
+    (tmp_path / "root" / "dir" / "f").write_bytes(b"content" * 1000)
+    image = make_image(tmp_path / "i.img", tmp_path / "root", "ext4-bare", "64M", *options.split())
+    with ImageFile(image) as file, mount(file) as volume:
+        assert read(node(volume, "dir/f")) == b"content" * 1000
+
+
+def test_an_encrypted_file(small: Path) -> None:
+    debugfs(small, "set_inode_field file flags 0x80800")
+    with ImageFile(small) as file, mount(file) as volume:
+        assert node(volume, "file").stat().length == 7000
+        with pytest.raises(NotSupported, match="is encrypted"):
+            node(volume, "file").open(OREAD)
 
 
 def test_blocks_set_aside_are_zeros(small: Path) -> None:

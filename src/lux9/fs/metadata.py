@@ -52,6 +52,7 @@ class Metadata:
         if first == last:
             at = offset - first * CHUNK
             return self._chunk(first)[at : at + count]
+        self.want([(offset, offset + count)])
         joint = b"".join(self._chunk(n) for n in range(first, last + 1))
         return joint[offset - first * CHUNK :][:count]
 

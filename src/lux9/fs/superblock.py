@@ -8,7 +8,6 @@ refusal can say what was found and what to do.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from enum import IntEnum
 
 from ..errors import UserError
 from ..regs import U16, U32, Block, Memory, Register, bit, ro
@@ -68,29 +67,16 @@ SERVED = Incompat(
 )
 
 
-class Creator(IntEnum):
-    """Who made the file system. s_creator_os"""
-
-    LINUX = 0
-    HURD = 1
-    MASIX = 2
-    FREEBSD = 3
-    LITES = 4
-
-
 class Superblock(Block):
     """The fields that are looked at before the library opens the image."""
 
-    inodes_count = ro(0x00, U32)
     blocks_count_lo = ro(0x04, U32)
     first_data_block = ro(0x14, U32)
     log_block_size = ro(0x18, U32)
     blocks_per_group = ro(0x20, U32)
     magic = ro(0x38, U16)
     state = ro(0x3A, State)
-    creator_os = ro(0x48, U32)
     rev_level = ro(0x4C, U32)
-    inode_size = ro(0x58, U16)
     feature_incompat = ro(0x60, Incompat)
     blocks_count_hi = ro(0x150, U32)
     error_count = ro(0x194, U32)
