@@ -156,6 +156,10 @@ class Launcher:
         sip.over.clear()
         try:
             await asyncio.wait_for(self._bring_up(sip), READY)
+        except asyncio.CancelledError:
+            if sip.child is None:
+                self._never_was(sip, "given up")
+            raise
         except (TimeoutError, Lux9Error) as error:
             slow = f"not ready after {READY:g} s"
             why = slow if isinstance(error, TimeoutError) else str(error) or text_of(error)
@@ -206,6 +210,8 @@ class Launcher:
             started = spawn(stanza.argv, inherit, variables, lambda line: self._said(sip, line))
         sip.child = started
         self._watch(sip, started)
+        if sip.state == "stopping":  # it was asked to before there was anybody to ask
+            await started.stop()
         ready = kernel.services.post_socket(sip.name, life.process, service)
         await self._or_end(started.ended, asyncio.ensure_future(ready))
 
@@ -270,7 +276,8 @@ class Launcher:
             self.kernel.services.drop(sip.name, posted.service.caller)
         self.kernel.standard.forget(f"#s/{sip.name}")
         sip.crash = self.kernel.end(life.process).text(why, sip.output)
-        asked = sip.state == "stopping" or why == "exited with status 0"
+        asked = sip.state == "stopping"
+        asked = asked or (sip.state == "running" and why == "exited with status 0")
         sip.child, sip.last_exit = None, why
         self._enter(sip, "stopped" if asked else "crashed", why)
         self.kernel.audit.record(life.process, "sip end", sip.name, "done", outcome=why)
@@ -285,18 +292,26 @@ class Launcher:
         if sip.child is not None:
             await sip.child.stop()
             await sip.over.wait()
-        elif sip.life is not None:
-            self.kernel.end(sip.life.process)
-        self._enter(sip, "crashed", why)
+        elif sip.running:
+            self._never_was(sip, why)
+        sip.reason = why
         self.kernel.console.log(f"{sip.name}: cannot serve {sip.binding}: {why}")
+
+    def _never_was(self, sip: Sip, why: str) -> None:
+        """A start that ended before there was a process."""
+        if sip.life is not None:
+            self.kernel.end(sip.life.process)
+        self._enter(sip, "stopped" if sip.state == "stopping" else "crashed", why)
+        sip.over.set()
 
     async def stop(self, sip: Sip) -> None:
         """End it, and wait until it is over."""
+        if not sip.running:
+            return
+        self._enter(sip, "stopping")
         if sip.child is not None:
-            sip.over.clear()
-            self._enter(sip, "stopping")
             await sip.child.stop()
-            await sip.over.wait()
+        await sip.over.wait()
 
     async def stop_all(self) -> None:
         """End all, those that use others first."""
