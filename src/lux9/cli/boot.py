@@ -16,6 +16,7 @@ import click
 from ..errors import UserError
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
+from ..sip.sandbox.level import Level
 from .address import VARIABLE, default_path
 from .audit import default_log
 from .machines import NAMES, Wanted, make

@@ -24,8 +24,10 @@ from ..wire.messages import Stat
 from .device import SipDir
 from .inside import Inside
 from .manifest import Stanza
+from .sandbox.isolation import Isolation, start
+from .sandbox.level import Level
 from .server import Sip
-from .spawn import ARENA, CLIENT, SERVICE, Child, pair, spawn
+from .spawn import ARENA, CLIENT, SERVICE, Child, pair
 
 READY = 30.0  # seconds that a driver has to answer its first request
 ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's namespace
@@ -36,12 +38,13 @@ ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's nam
 
 
 class Launcher:
-    """All SIPs. `inside`: names of stanzas that run within the kernel's process."""
+    """All SIPs. `isolation`: how far they are kept apart; else as far as this host can."""
 
     def __init__(
-        self, kernel: Kernel, stanzas: Sequence[Stanza], inside: Sequence[str] = ()
+        self, kernel: Kernel, stanzas: Sequence[Stanza], isolation: Isolation | None = None
     ) -> None:
-        self.kernel, self.stanzas, self.inside = kernel, stanzas, frozenset(inside)
+        self.kernel, self.stanzas = kernel, stanzas
+        self.isolation = isolation or Isolation()
         self.sips: list[Sip] = []
         self.tasks: set[asyncio.Task[None]] = set()
         self.events: Journal = Journal()
@@ -180,6 +183,8 @@ class Launcher:
 
     async def _bring_up(self, sip: Sip) -> None:
         stanza, kernel = sip.stanza, self.kernel
+        level = self.isolation.level(stanza)
+        sip.isolation = self.isolation.status(level)
         life = kernel.process(
             sip.name,
             caps=stanza.capabilities,
@@ -194,7 +199,7 @@ class Launcher:
             "LUX9_FUNCTION" if stanza.classes else "LUX9_FILE": sip.binding,
             "LUX9_INSTANCE": str([s for s in self.sips if s.stanza is stanza].index(sip)),
         }
-        if stanza.name in self.inside:
+        if level is Level.NONE:
             child = Inside(kernel, life, sip.name, stanza.module, variables)
             sip.child = child
             self._watch(sip, child)
@@ -207,7 +212,14 @@ class Launcher:
             if Cap.DMA in stanza.capabilities:
                 inherit[ARENA] = kernel.hardware.dma.arena(life.process).fd
             await kernel.serve(ours, life)
-            started = spawn(stanza.argv, inherit, variables, lambda line: self._said(sip, line))
+            started = start(
+                level,
+                stanza,
+                inherit,
+                variables,
+                lambda line: self._said(sip, line),
+                lambda call, args: self._refused(life, call, args),
+            )
         sip.child = started
         self._watch(sip, started)
         if sip.state == "stopping":  # it was asked to before there was anybody to ask
@@ -251,6 +263,11 @@ class Launcher:
     def _said(self, sip: Sip, line: str) -> None:
         sip.output.append(line)
         self.kernel.console.say(sip.name, line)
+
+    def _refused(self, life: Life, call: str, args: tuple[int, ...]) -> None:
+        """A system call that the sandbox did not let it make."""
+        shown = ", ".join(f"{value:#x}" for value in args)
+        self.kernel.audit.record(life.process, "system call", call, "denied", args=shown)
 
     def _told(self, sip: Sip, what: str) -> None:
         """A word written to /proc/N/ctl or note."""

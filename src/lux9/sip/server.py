@@ -28,6 +28,7 @@ class Sip:
         self.crash = ""  # the report of its last end
         self.life: Life | None = None
         self.child: Child | Inside | None = None
+        self.isolation = "-"  # what is between it and the host, and what lacks for more
         self.output: deque[str] = deque(maxlen=KEPT)
         self.over: asyncio.Event = asyncio.Event()
 
@@ -40,11 +41,6 @@ class Sip:
     def running(self) -> bool:
         """Started and not over."""
         return self.state in ("starting", "running", "stopping")
-
-    @property
-    def isolation(self) -> str:
-        """What is between it and the kernel: `none` or `process`."""
-        return "none" if isinstance(self.child, Inside) else "process"
 
     def kill(self) -> None:
         """End it at once."""

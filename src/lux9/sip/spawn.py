@@ -14,6 +14,7 @@ import socket
 from collections.abc import Callable, Mapping, Sequence
 
 from ..errors import UserError
+from .output import Output
 
 CLIENT, ARENA, SERVICE = 3, 4, 5
 KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
@@ -22,49 +23,27 @@ Inherit = Mapping[int, int]  # fd in the child: fd here
 
 
 class Child:
-    """A running program. `said(line)` gets what it prints, `ended(reason)` how it went, once."""
+    """A running program. `said(line)` gets what it prints; `ended` gets how it went."""
 
     def __init__(self, pid: int, output: int, said: Callable[[str], None]) -> None:
-        self.pid, self.output, self.said = pid, output, said
+        self.pid = self.waited = pid  # whom we speak to; whom we wait for
+        self.output = Output(output, said)
         self.loop = asyncio.get_running_loop()
         self.pidfd = os.pidfd_open(pid)
         self.ended: asyncio.Future[str] = self.loop.create_future()
-        self.partial = b""
-        os.set_blocking(output, False)
-        self.loop.add_reader(output, self._read)
         self.loop.add_reader(self.pidfd, self._reap)
-
-    def _read(self) -> None:
-        try:
-            data = os.read(self.output, 65536)
-        except BlockingIOError:
-            return
-        if not data:
-            self._hush()
-            return
-        *lines, self.partial = (self.partial + data).split(b"\n")
-        for line in lines:
-            self.said(line.decode(errors="replace"))
-
-    def _hush(self) -> None:
-        if self.output >= 0:
-            self.loop.remove_reader(self.output)
-            os.close(self.output)
-            self.output = -1
-            if self.partial:
-                self.said(self.partial.decode(errors="replace"))
 
     def _reap(self) -> None:
         self.loop.remove_reader(self.pidfd)
         os.close(self.pidfd)
-        _, status = os.waitpid(self.pid, 0)
+        _, status = os.waitpid(self.waited, 0)
         self.pid = 0
-        while self.output >= 0:  # what it said last
-            before = self.output, self.partial
-            self._read()
-            if (self.output, self.partial) == before:
-                self._hush()
-        self.ended.set_result(reason(status))
+        self.output.drain()
+        self.ended.set_result(self._reason(status))
+
+    def _reason(self, status: int) -> str:
+        """How it ended, in words."""
+        return reason(status)
 
     def signal(self, number: int) -> None:
         """Send a signal, if it still runs."""
@@ -89,10 +68,11 @@ def reason(status: int) -> str:
     return f"exited with status {os.WEXITSTATUS(status)}"
 
 
-def spawn(
-    argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str], said: Callable[[str], None]
-) -> Child:
-    """Start a program with just those descriptors. Raises UserError when it cannot be started."""
+def spawn(argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str]) -> tuple[int, int]:
+    """Start a program with just those descriptors; its pid, and where what it prints can be read.
+
+    Raises UserError when it cannot be started.
+    """
     output, theirs = os.pipe2(os.O_CLOEXEC)
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     wanted = {0: nothing, 1: theirs, 2: theirs, **inherit}
@@ -110,7 +90,7 @@ def spawn(
     finally:
         for fd in (nothing, theirs, *high.values()):
             os.close(fd)
-    return Child(pid, output, said)
+    return pid, output
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

@@ -1,0 +1,144 @@
+"""A driver started at a level: which one, why not a further one, and how."""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+from ...errors import NotSupported
+from ...kernel.process import Limits
+from ..spawn import Child, Inherit, spawn
+from . import bubblewrap, enter, seccomp
+from .host import host
+from .jailed import Jailed, Refused
+from .level import Level
+from .rlimits import impose, rlimits
+
+STATUS = 7  # fd on which bubblewrap tells the pid; the driver does not inherit it
+
+
+class Program(Protocol):
+    """What is to be started: a manifest's stanza."""
+
+    @property
+    def name(self) -> str:
+        """Whose it is."""
+        ...
+
+    @property
+    def module(self) -> str:
+        """A Python module, or nothing."""
+        ...
+
+    @property
+    def command(self) -> tuple[str, ...]:
+        """A program and its arguments, where there is no module."""
+        ...
+
+    @property
+    def argv(self) -> list[str]:
+        """What is run outside of a sandbox."""
+        ...
+
+    @property
+    def limits(self) -> Limits:
+        """What it may use."""
+        ...
+
+    @property
+    def isolation(self) -> Level:
+        """The least that it may run with."""
+        ...
+
+    @property
+    def read(self) -> tuple[str, ...]:
+        """Files and folders of the host that it sees."""
+        ...
+
+
+@dataclass(frozen=True)
+class Isolation:
+    """What the user asked for: a level for all, or the best there is; `inside` names those without any.
+
+    Raises NotSupported when the host does not have that level.
+    """
+
+    wanted: Level | None = None
+    inside: Collection[str] = ()
+
+    def __post_init__(self) -> None:
+        if self.wanted is not None and self.wanted > host().best:
+            raise NotSupported(f"isolation {self.wanted.word}: {host().missing}")
+
+    def level(self, program: Program) -> Level:
+        """At which level it is started. Raises NotSupported when its manifest demands more."""
+        level = host().best if self.wanted is None else self.wanted
+        if program.name in self.inside:
+            level = Level.NONE
+        if level < program.isolation:
+            raise NotSupported(
+                f"{program.name} demands isolation {program.isolation.word}, "
+                f"and would get {self.status(level)}"
+            )
+        return level
+
+    def status(self, level: Level) -> str:
+        """A level, and what lacks for the next."""
+        if level is Level.SANDBOX:
+            return level.word
+        why = f"--isolation {Level(level + 1).word}" if level < host().best else host().missing
+        return f"{level.word} (for {Level(level + 1).word}: {why})"
+
+
+def start(
+    level: Level,
+    program: Program,
+    inherit: Inherit,
+    variables: Mapping[str, str],
+    said: Callable[[str], None],
+    refused: Refused,
+) -> Child:
+    """Start it in a process of its own, in a sandbox or not. Raises UserError."""
+    limits = rlimits(program.limits)
+    if level is Level.SANDBOX:
+        return _jail(program, limits, inherit, variables, said, refused)
+    pid, output = spawn(program.argv, inherit, variables)
+    child = Child(pid, output, said)
+    impose(pid, limits)
+    return child
+
+
+def _jail(
+    program: Program,
+    limits: Mapping[str, int],
+    inherit: Inherit,
+    variables: Mapping[str, str],
+    said: Callable[[str], None],
+    refused: Refused,
+) -> Child:
+    what, files = ["--module", program.module], list(program.read)
+    if program.command:
+        words, named = bubblewrap.shown(program.command)
+        what, files = ["--command", *words], files + named
+    first = [sys.executable, "-P", "-m", enter.__name__]
+    argv = [*first, *(f"{name}={value}" for name, value in limits.items()), *what]
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    status, telling = os.pipe2(os.O_CLOEXEC)
+    number = enter.NUMBER.pack(seccomp.number_of("seccomp"))
+    ours.send(number + seccomp.program(bool(program.command), program.limits.processes > 0))
+    try:
+        more = {**inherit, enter.CONTROL: theirs.fileno(), STATUS: telling}
+        environment = {**variables, "PYTHONDONTWRITEBYTECODE": "1"}
+        pid, output = spawn(bubblewrap.arguments(argv, STATUS, files), more, environment)
+    except BaseException:
+        ours.close()
+        os.close(status)
+        raise
+    finally:
+        theirs.close()
+        os.close(telling)
+    return Jailed(pid, output, said, status, ours, refused)

@@ -1,0 +1,116 @@
+"""A program within bubblewrap: two processes, of which the outer one tells and waits, and the inner one is the driver.
+
+The outer one is our child. When it ends, for whatever reason, the inner one is killed by the kernel of the host
+(die-with-parent), and so is everything in its process namespace; we wait for that, too, before anything that the
+driver held is given to somebody else.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import select
+import signal
+import socket
+from collections.abc import Callable
+
+from ..spawn import Child, reason
+from .notify import MOST, Listener
+
+Refused = Callable[[str, tuple[int, ...]], None]
+
+
+class Jailed(Child):
+    """A running program in a sandbox. `refused(name, args)` gets the calls that its filter did not allow."""
+
+    def __init__(
+        self,
+        pid: int,
+        output: int,
+        said: Callable[[str], None],
+        status: int,
+        control: socket.socket,
+        refused: Refused,
+    ) -> None:
+        super().__init__(pid, output, said)
+        self.status, self.control, self.refused = status, control, refused
+        self.inner = -1
+        self.listener: Listener | None = None
+        self.verdict, self.heard = "", b""
+        os.set_blocking(status, False)
+        control.setblocking(False)
+        self.loop.add_reader(status, self._told)
+        self.loop.add_reader(control.fileno(), self._listen)
+
+    def _told(self) -> None:
+        """Bubblewrap's JSON, a piece at a time: the first object has the pid of the driver, a later one its end."""
+        data = os.read(self.status, 4096)
+        self.heard += data
+        if not data:
+            self._deaf()
+        if self.inner < 0 and b"}" in self.heard:
+            with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
+                pid = int(json.loads(self.heard.split(b"}")[0] + b"}")["child-pid"])
+                self.inner, self.pid = os.pidfd_open(pid), pid
+
+    def _deaf(self) -> None:
+        if self.status >= 0:
+            self.loop.remove_reader(self.status)
+            os.close(self.status)
+            self.status = -1
+
+    def _listen(self) -> None:
+        """The filter's listener arrives, or the driver is gone before it had one."""
+        _, fds, _, _ = socket.recv_fds(self.control, 16, 1)
+        self._hang_up()
+        if fds:
+            self.listener = Listener(fds[0], self.refused, self._flooded)
+
+    def _hang_up(self) -> None:
+        if self.control.fileno() >= 0:
+            self.loop.remove_reader(self.control.fileno())
+            self.control.close()
+
+    def _flooded(self) -> None:
+        self.verdict = f"killed: more than {MOST} refused system calls in a second"
+        self.signal(signal.SIGKILL)
+
+    def signal(self, number: int) -> None:
+        """Send a signal to the driver; before it is there, to what is to start it."""
+        if self.inner < 0:
+            super().signal(number)
+        elif self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                signal.pidfd_send_signal(self.inner, number)
+
+    def _reap(self) -> None:
+        """The outer process has ended; it is over when the inner one has."""
+        if self.status >= 0 and select.select([self.status], [], [], 0)[0]:
+            self._told()
+        if self.inner < 0 or select.select([self.inner], [], [], 0)[0]:
+            self._gone()
+            return
+        self.loop.remove_reader(self.pidfd)
+        self.signal(signal.SIGKILL)
+        self.loop.add_reader(self.inner, self._gone)
+
+    def _gone(self) -> None:
+        if self.inner >= 0:
+            self.loop.remove_reader(self.inner)
+            os.close(self.inner)
+            self.inner = -1
+        self._deaf()
+        self._hang_up()
+        if self.listener is not None:
+            self.listener.close()
+        super()._reap()
+
+    def _reason(self, status: int) -> str:
+        """Bubblewrap ends with 128 and the signal's number when a signal ended the driver."""
+        if self.verdict:
+            return self.verdict
+        code = os.waitstatus_to_exitcode(status)
+        if code - 128 in set(signal.Signals):
+            return reason(code - 128)
+        return reason(status)
