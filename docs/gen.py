@@ -17,6 +17,9 @@ import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
+import click
+
+WIDTH = 90  # columns of a command's help
 PLACEHOLDER = re.compile(r"^\{\{ (\w+)((?: +[^ }]+)*) \}\}$", re.MULTILINE)
 
 
@@ -87,23 +90,28 @@ def policy() -> list[str]:
 
 
 def command(name: str) -> list[str]:
-    """What `lux9 NAME --help` prints."""
-    import click
-
+    """What `lux9 NAME --help` prints, and that of its own commands where it has some."""
     from lux9.cli import main
 
-    context = click.Context(main, info_name="lux9", terminal_width=90)
-    found = main.get_command(context, name)
+    above = click.Context(main, info_name="lux9")
+    found = main.get_command(above, name)
     if found is None:
         raise KeyError(f"lux9 has no command {name}")
-    with click.Context(found, info_name=name, parent=context, terminal_width=90) as inner:
-        return fenced(found.get_help(inner).splitlines())
+    return help_of(found, name, above)
+
+
+def help_of(found: click.Command, name: str, above: click.Context) -> list[str]:
+    """A command's help, then those of the commands in it."""
+    with click.Context(found, info_name=name, parent=above, terminal_width=WIDTH) as context:
+        lines = fenced(found.get_help(context).splitlines())
+    inner: dict[str, click.Command] = {}
+    if isinstance(found, click.Group):
+        inner = dict(found.commands)
+    return lines + [line for n, c in inner.items() for line in ("", *help_of(c, n, context))]
 
 
 def commands() -> list[str]:
     """A line a command, each with a link to its page."""
-    import click
-
     from lux9.cli import main
 
     context = click.Context(main, info_name="lux9")
