@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
 from hypothesis import HealthCheck, given, settings, strategies as st
 
 from lux9.machine.functions import FunctionInfo
 from lux9.machine.qemu import Board, Qemu
+from lux9.machine.qemu.board import Kind
 from tests.machine.qemu.system import needs_qemu
 
 pytestmark = needs_qemu
@@ -35,35 +37,30 @@ class Slot:
             bridge = f"pci-bridge,id=br{n},chassis_nr={n + 1}"
             inner = enumerate(self.cards, start=1)
             return [bridge, *(f"{card},bus=br{n},addr={at:x}" for at, card in inner)]
-        return [card for card in self.cards[:1]]
+        return list(self.cards[:1])
 
 
 slots = st.one_of(
     st.builds(Slot, st.tuples(st.sampled_from(CONVENTIONAL + EXPRESS))),
     st.builds(Slot, st.tuples(st.sampled_from(EXPRESS)), express=st.just(True)),
     st.builds(
-        Slot,
-        st.lists(st.sampled_from(CONVENTIONAL), max_size=4).map(tuple),
-        bridge=st.just(True),
+        lambda cards: Slot(tuple(cards), bridge=True),
+        st.lists(st.sampled_from(CONVENTIONAL), max_size=4),
     ),
 )
-boards = st.builds(
-    lambda kind, found: Board(
-        kind,
-        devices=[
-            "ivshmem-plain,memdev=shared",  # 64 MiB, 64-bit, prefetchable
-            *(
-                o
-                for n, s in enumerate(found)
-                if kind == "q35" or not s.express
-                for o in s.options(n)
-            ),
-        ],
-        extra=SHARED,
-    ),
-    st.sampled_from(["q35", "pc"]),
-    st.lists(slots, max_size=8),
-)
+
+
+def board(kind: Kind, found: list[Slot]) -> Board:
+    """The slots, numbered, and one large prefetchable BAR."""
+    devices = ["ivshmem-plain,memdev=shared"]
+    for n, slot in enumerate(found):
+        if kind == "q35" or not slot.express:
+            devices += slot.options(n)
+    return Board(kind, devices=devices, extra=SHARED)
+
+
+kinds: list[Kind] = ["q35", "pc"]
+boards = st.builds(board, st.sampled_from(kinds), st.lists(slots, max_size=8))
 
 
 def ranges(known: list[FunctionInfo]) -> dict[str, list[tuple[int, int]]]:
@@ -105,7 +102,7 @@ def test_every_bar_has_a_place_of_its_own_and_qemu_has_it_there(board: Board) ->
     bridges = {f.secondary: f for f in known if f.secondary}
     for kind, taken in ranges(known).items():
         taken.sort()
-        for (_, end), (start, _) in zip(taken, taken[1:], strict=False):
+        for (_, end), (start, _) in pairwise(taken):
             assert end <= start, f"{kind} BARs meet at {start:#x}"
     told = regions(buses[0])
     for f in known:
