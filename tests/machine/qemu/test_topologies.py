@@ -40,13 +40,15 @@ class Slot:
         return list(self.cards[:1])
 
 
+def bridged(cards: list[str]) -> Slot:
+    """A bridge with cards behind it."""
+    return Slot(tuple(cards), bridge=True)
+
+
 slots = st.one_of(
     st.builds(Slot, st.tuples(st.sampled_from(CONVENTIONAL + EXPRESS))),
     st.builds(Slot, st.tuples(st.sampled_from(EXPRESS)), express=st.just(True)),
-    st.builds(
-        lambda cards: Slot(tuple(cards), bridge=True),
-        st.lists(st.sampled_from(CONVENTIONAL), max_size=4),
-    ),
+    st.builds(bridged, st.lists(st.sampled_from(CONVENTIONAL), max_size=4)),
 )
 
 
