@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from lux9.errors import NotSupported, ReadOnly
+from lux9.errors import NotSupported, ReadOnly, ServiceDown
 from lux9.fs.blocks import ImageFile
 from lux9.fs.nodes import FileHandle, InlineHandle
 from lux9.fs.volume import Volume
@@ -143,6 +143,24 @@ def test_an_encrypted_file(small: Path) -> None:
         assert node(volume, "file").stat().length == 7000
         with pytest.raises(NotSupported, match="is encrypted"):
             node(volume, "file").open(OREAD)
+
+
+def test_an_encrypted_link_is_listed_and_leads_nowhere(small: Path) -> None:
+    debugfs(small, "symlink link file", "set_inode_field link flags 0x800")
+    with ImageFile(small) as file, mount(file) as volume:
+        assert "link" in listing(node(volume))
+        with pytest.raises(NotSupported, match="is encrypted"):
+            node(volume, "link")
+
+
+def test_after_it_was_unmounted(small: Path) -> None:
+    """The kernel may still hold nodes when a service within its own process ends."""
+    with ImageFile(small) as file:
+        with mount(file) as volume:
+            root = node(volume)
+        with pytest.raises(ServiceDown, match="was unmounted"):
+            root.walk("file")
+        volume.close()
 
 
 def test_blocks_set_aside_are_zeros(small: Path) -> None:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import random
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -10,8 +12,10 @@ from hypothesis import HealthCheck, given, settings, strategies as st
 
 from lux9.errors import NotADirectory, NotFound, NotSupported
 from lux9.fs.inode import EXTENTS_FL, Inode
-from lux9.fs.nodes import Ext4Node
+from lux9.fs.nodes import DirListing, Ext4Node, FileHandle, InlineHandle, root_of
 from lux9.fs.volume import TooManyLinks, Volume
+from lux9.pending import Maybe, Pending, after, waits
+from lux9.wire.node import Node, Opened
 from tests.fs.images import GIB, Shuffled, find, look, node, read, taken
 
 PER_IMAGE = settings(
@@ -115,6 +119,56 @@ def test_answers_in_any_order(
         got = taken(volume.reader(comb)(offset, count))
         file.deliver()
         assert got == [(source / "comb").read_bytes()[offset : offset + count]]
+
+
+@settings(PER_IMAGE, max_examples=3)
+@given(st.integers(0, 999))
+def test_everything_at_once(image: Path, source: Path, seed: int) -> None:
+    """Walks, listings and reads are all on their way before the first block is there."""
+    paths = [
+        p for p in source.rglob("*") if not p.is_symlink() and p.name not in ("sparse", "pipe")
+    ]
+    random.Random(seed).shuffle(paths)
+    with Shuffled(image, seed=seed) as file, file.wait(Volume.open(file)) as volume:
+        asked = [(p, collected(content_of(volume, p.relative_to(source)))) for p in paths]
+        file.deliver()
+        for path, got in asked:
+            names = {shown(p.name) for p in path.iterdir()} if path.is_dir() else None
+            assert got == [names if names is not None else path.read_bytes()], path
+
+
+def content_of(volume: Volume, path: Path) -> Maybe[set[str] | bytes]:
+    """Names of a directory or bytes of a file, by walks that may all have to wait."""
+    at: Maybe[Node] = root_of(volume)
+    for part in path.parts:
+        at = after(at, partial(walked, name=shown(part)))
+    got: Maybe[Opened] = after(at, opened)
+    return got.map(contents) if isinstance(got, Pending) else contents(got)
+
+
+def walked(at: Node, name: str) -> Maybe[Node]:
+    return at.walk(name)
+
+
+def opened(at: Node) -> Maybe[Opened]:
+    return at.open(0)
+
+
+def contents(got: Opened) -> Maybe[set[str] | bytes]:
+    if isinstance(got, DirListing):
+        return after(got.entries(), lambda stats: {s.name for s in stats})
+    assert isinstance(got, FileHandle | InlineHandle)
+    data = got.read(0, 1 << 24)
+    return data.map(bytes) if isinstance(data, Pending) else bytes(data)
+
+
+def collected(value: Maybe[set[str] | bytes]) -> list[set[str] | bytes]:
+    got: list[set[str] | bytes] = []
+    if waits(value):
+        value.then(lambda p: got.append(p.result()))
+    else:
+        got.append(value)
+    return got
 
 
 def test_a_contiguous_file_is_read_in_few_pieces(image: Path) -> None:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import cffi
 
-from ..errors import Lux9Error
+from ..errors import Lux9Error, ServiceDown
 from .superblock import Refused
 
 if TYPE_CHECKING:
@@ -213,13 +213,20 @@ class Ext2:
         out = ffi.new("ext2_filsys *")
         code = self._lib.ext2fs_open2(b"lux9", ffi.NULL, FLAG_64BITS, 0, 0, channel.manager, out)
         self._check(code, "the superblock or the group descriptors")
-        self._fs = out[0]
+        self._handle = out[0]
 
     def close(self) -> None:
         """Free what the library holds."""
-        if self._fs != ffi.NULL:
-            self._lib.ext2fs_close(self._fs)
-            self._fs = ffi.NULL
+        if self._handle != ffi.NULL:
+            self._lib.ext2fs_close(self._handle)
+            self._handle = ffi.NULL
+
+    @property
+    def _fs(self) -> Any:
+        """The library's handle. Raises ServiceDown after `close`: whoever still holds a node is told so."""
+        if self._handle == ffi.NULL:
+            raise ServiceDown("the file system was unmounted")
+        return self._handle
 
     def _check(self, code: int, what: str) -> None:
         fault = self._channel.take_fault()

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import NotADirectory, NotFound, ReadOnly
+from ..errors import NotADirectory, NotFound, NotSupported, ReadOnly
 from ..pending import Maybe, after
 from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, Qid, Stat
 from ..wire.node import Bytes, Created, Node, Opened
@@ -176,7 +176,7 @@ class DirListing:
             return here
         try:
             return self._volume.find(self._inode, name)
-        except (Corrupt, NotADirectory, NotFound, TooManyLinks):
+        except (Corrupt, NotADirectory, NotFound, NotSupported, TooManyLinks):
             return here
 
     def close(self) -> None:

@@ -163,6 +163,8 @@ class Volume:
 
     def target(self, link: Inode) -> str:
         """What a symbolic link says."""
+        if link.flags & ENCRYPT_FL:
+            raise NotSupported(f"inode {link.ino} is encrypted, and the key is not here")
         if 0 < link.size < FAST_LINK:
             data = link.block[: link.size]
         elif not 0 < link.size <= LONGEST:
