@@ -38,10 +38,13 @@ class Started:
         assert isinstance(disk, AtaDisk)
         return disk
 
-    def sleepy(self) -> None:
-        """Let everything be done by interrupts."""
-        for port in self.controller.ports.values():
-            port.spinner.longest = 0.0
+    async def sleepy(self) -> None:
+        """Let everything be done by interrupts, from when the ports have them on."""
+        spinners = [port.spinner for port in self.controller.ports.values()]
+        for spinner in spinners:
+            spinner.longest = 0.0
+        while not all(spinner.armed for spinner in spinners):
+            await asyncio.sleep(0)
 
 
 class Maker:
@@ -167,7 +170,7 @@ def test_out_of_range_is_refused_before_anything_is_issued(machine: Maker) -> No
 def test_interrupts_do_the_work_when_looking_does_not_pay(machine: Maker) -> None:
     async def work() -> None:
         async with machine.start() as s:
-            s.sleepy()
+            await s.sleepy()
             disk = s.disk()
             assert s.rig.irq is not None
             before = s.rig.irq.count
@@ -182,7 +185,7 @@ def test_interrupts_do_the_work_when_looking_does_not_pay(machine: Maker) -> Non
 def test_a_lost_interrupt_costs_a_moment_and_no_more(machine: Maker) -> None:
     async def work() -> None:
         async with machine.start() as s:
-            s.sleepy()
+            await s.sleepy()
             s.rig.lose_interrupts = True
             assert await s.disk().read(5, 1).map(bytes) == machine.bytes()[5 * 512 :][:512]
 

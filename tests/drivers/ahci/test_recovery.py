@@ -5,6 +5,7 @@ from collections.abc import Callable
 
 import pytest
 
+from lux9.arch.ahci import PxCMD
 from lux9.arch.ata import Command, Identify, h2d
 from lux9.drivers.ahci import bringup, commands
 from lux9.drivers.ahci.commands import AtaError
@@ -389,3 +390,68 @@ def test_a_mistake_of_whoever_waits_does_not_harm_the_others(
 
     run(work())
     assert "ZeroDivisionError" in caplog.text
+
+
+def old_qemu(model: Ahci) -> None:
+    """As QEMU before 8.1: PxCI is cleared though a command failed, and neither it nor PxSACT with PxCMD.ST."""
+    port = model.ports[0]
+    stop_at, clear = port.stop_at, ~PxCMD(st=True, cr=True, ccs=31).raw
+
+    def stopped_at(slot: int, events: int) -> None:
+        port.ci.raw &= ~(1 << slot)
+        stop_at(slot, events)
+        port.cmd.raw &= ~PxCMD(ccs=31).raw
+
+    def stop() -> None:
+        port.cmd.raw &= clear
+        port.halted = False
+
+    port.stop_at = stopped_at  # type: ignore[method-assign]  # another adapter
+    port._stop = stop  # type: ignore[method-assign]  # likewise
+
+
+@pytest.mark.parametrize("spin", [0.0, 1e-3], ids=["interrupt", "polling"])
+@pytest.mark.parametrize("moves", [commands.NCQ, commands.DMA_EXT], ids=["ncq", "dma"])
+def test_an_adapter_that_clears_what_failed_is_not_believed(
+    make: Maker, monkeypatch: pytest.MonkeyPatch, moves: commands.Moves, spin: float
+) -> None:
+    monkeypatch.setattr(commands, "moves_of", use(moves))
+    monkeypatch.setattr(commands, "error_log", lambda: commands.read_log(0x99))
+
+    async def work() -> None:
+        async with make.start(prepare=old_qemu, quirks=Quirks(quiet_queue_errors=True)) as s:
+            s.controller.ports[0].spinner.longest = spin
+            s.model.disks[0].fail(range(20, 21))
+            reads = [s.disk().read(i, 4).map(bytes) for i in range(0, 80, 4)]
+            for i, read in zip(range(0, 80, 4), reads, strict=True):
+                if i == 20:
+                    with pytest.raises(AtaError, match="4 sectors at 20 failed"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 4) * 512]
+            await good(s, make)
+
+    run(work())
+
+
+@pytest.mark.parametrize("wrong", ["checksum", "nq"])
+def test_a_log_that_makes_no_sense_is_done_without(
+    make: Maker, monkeypatch: pytest.MonkeyPatch, wrong: str
+) -> None:
+    page = bytearray(512)
+    page[0] = 0x80 if wrong == "nq" else 0x03
+    page[511] = -page[0] & 0xFF if wrong == "nq" else 0
+    monkeypatch.setattr("lux9.models.ata.identify.ncq_error", lambda *_: bytes(page))  # pyright: ignore
+
+    async def work() -> None:
+        async with make.start() as s:
+            s.model.disks[0].fail(range(20, 21))
+            reads = [s.disk().read(i, 1).map(bytes) for i in range(16, 24)]
+            for i, read in zip(range(16, 24), reads, strict=True):
+                if i == 20:
+                    with pytest.raises(AtaError, match="1 sectors at 20 failed"):
+                        await read
+                else:
+                    assert await read == make.bytes()[i * 512 : (i + 1) * 512]
+
+    run(work())

@@ -154,10 +154,12 @@ async def restart(port: Port, hard: bool) -> bool:
         await settle(regs.cmd, lambda c: not c.cr, STOP_LIMIT)
     except DeviceTimeout:
         hard = True
-    task = regs.tfd.read()
+    task, left = regs.tfd.read(), regs.sact.read().ds | regs.ci.read().ci
     regs.serr.clear(regs.serr.read())
     regs.is_.clear(ALL_EVENTS)
-    hard = hard or task.bsy or task.drq
+    hard = (
+        hard or task.bsy or task.drq or bool(left)
+    )  # some HBAs keep PxCI and PxSACT (QEMU before 8.1)
     if hard:
         port.stats.bump("resets")
         if not await link(port):

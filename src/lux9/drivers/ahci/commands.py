@@ -5,6 +5,7 @@ Nothing here touches hardware.
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable
 from enum import Enum
@@ -20,6 +21,8 @@ from ...arch.ata import (
     h2d,
 )
 from ...errors import DeviceError
+
+log = logging.getLogger(__name__)
 
 LBA = Device(lba=True).raw
 MOST_28 = 256  # sectors of a 28-bit command; its count is a byte, 0 for all of them. ACS-3 §7.24
@@ -117,6 +120,15 @@ class Request:
     def frame(self) -> bytes:
         """The Register FIS, for the slot that it has now."""
         return self.fis or move(self.op, self.lba, self.count, self.slot)
+
+
+def tell(requests: list[Request], error: BaseException | None) -> None:
+    """Let those who wait know. One who makes a mistake then does not harm the others."""
+    for request in requests:
+        try:
+            request.done(request, error)
+        except Exception:
+            log.exception("after %s", request)
 
 
 def move(op: Op, lba: int, count: int, slot: int) -> bytes:

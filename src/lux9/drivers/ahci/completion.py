@@ -12,7 +12,6 @@ either none or those of a FIS whose tags are still in flight here.
 from __future__ import annotations
 
 import asyncio
-import logging
 import struct
 import time
 from typing import TYPE_CHECKING
@@ -22,21 +21,19 @@ from ...arch.ata import Fis
 from ...driver.poll import Spinner
 from ...errors import DeviceGone
 from . import recovery
-from .commands import Mode
+from .commands import Mode, tell
 from .memory import RFIS, SDB
 from .state import ALWAYS, ARMED, CHANGES, COMPLETIONS, FATAL, State
 
 if TYPE_CHECKING:
     from .port import Port
 
-log = logging.getLogger(__name__)
-
 STATE = struct.Struct("<I32xII")  # PxIS, PxSACT and PxCI of the registers from PxIS to PxCI
 PAIR = struct.Struct("<II")  # PxSACT, PxCI
 ONES = 0xFFFFFFFF
 WATCH = 0.1  # seconds between looks at commands long in flight: a lost interrupt costs no more
 DOUBT = 15e-6  # seconds at least without another hint after one, until the registers may know more
-ERR = 1 << 16  # of a Set Device Bits FIS: status bit 0
+ERR = 1 << 16  # status bit 0, of a Set Device Bits and of a Register FIS
 
 assert Regs.ci.offset - Regs.is_.offset + 4 == STATE.size, "STATE is the declared registers"
 assert Regs.ci.offset - Regs.sact.offset + 4 == PAIR.size, "PAIR is the declared registers"
@@ -72,10 +69,8 @@ class Completion:
     def _set_bits(self, fis: int) -> int:
         """A Set Device Bits FIS: the type in 7:0, status 2:0 in 18:16, tags in 63:32."""
         self._doubt = True
-        if fis & 0xFF != Fis.SET_DEVICE_BITS or not fis >> 32:
-            return 0  # half of one
-        if self._queue_error():
-            return 0
+        if fis & 0xFF != Fis.SET_DEVICE_BITS or not fis >> 32 or fis & ERR:
+            return self.truth() if fis & ERR else 0  # it failed, or is half of one
         self.memory.sdb[SDB] = 0
         count = self._finish(fis >> 32)
         self.port.stats.counters["polled"] += count
@@ -83,7 +78,7 @@ class Completion:
 
     def truth(self) -> int:
         """Complete what the registers say is done; how many."""
-        if self._queue_error():
+        if self._refused():
             return 0
         self.memory.wipe()
         sact, ci = PAIR.unpack(self.port.bar.read_bytes(self._sact_at, PAIR.size))
@@ -91,15 +86,25 @@ class Completion:
             self._there()
         return self._finish(self.port.queue.active & ~(sact | ci))
 
-    def _queue_error(self) -> bool:
-        """A Set Device Bits FIS with ERR: a queued command failed. Some HBAs set no TFES for it (QEMU to 8.0)."""
-        fis = self.memory.sdb[SDB]
-        if fis & 0xFF != Fis.SET_DEVICE_BITS or not fis & ERR:
+    def _refused(self) -> bool:
+        """Whether the last FIS has ERR: then the registers may not be believed.
+
+        Some HBAs clear PxCI of a command that failed, and set no TFES for a queued one (QEMU before 8.1).
+        """
+        queued = self.port.queue.mode is Mode.QUEUED
+        fis = self.memory.sdb[SDB] if queued else self.memory.rfis[RFIS]
+        kind = Fis.SET_DEVICE_BITS if queued else Fis.REGISTER_D2H
+        if fis & 0xFF != kind or not fis & ERR or not self.port.queue.active:
             return False
-        if self.port.state is not State.RUNNING:
-            return False
-        self.port.recover(PxIS(tfes=True), [])
+        self._fatal(PxIS(tfes=True))
         return True
+
+    def _fatal(self, events: PxIS) -> None:
+        """An error: one of the port's, or of the driver's own command."""
+        if self.port.own:
+            recovery.refused(self.port, events)
+        else:
+            self.port.recover(events, [])
 
     def _there(self) -> None:
         """All ones may be 32 commands in flight, or nobody: ask a register that has reserved bits."""
@@ -111,11 +116,7 @@ class Completion:
         if not done:
             return 0
         self.spinner.progress()
-        for request in done:
-            try:
-                request.done(request, None)
-            except Exception:  # whoever waits made a mistake; the others are not to suffer
-                log.exception("%s: after %s", self.port, request)
+        tell(done, None)
         if self.port.queue.waiting:
             self.port.stage()
         return len(done)
@@ -134,7 +135,7 @@ class Completion:
         """The HBA says that this port has something. Clear first, then read: nothing falls in between."""
         self.port.stats.counters["interrupts"] += 1
         self.regs.is_.clear(COMPLETIONS)
-        failed = self._queue_error()
+        failed = self._refused()
         self.memory.wipe()
         raw = self.port.bar.read_bytes(self._is_at, STATE.size)
         events, sact, ci = STATE.unpack(raw)
@@ -153,9 +154,7 @@ class Completion:
             if self.port.listening:
                 self.port.bring_up()
         elif events.raw & FATAL.raw:
-            self.port.recover(events, [])
-            if self.port.own:
-                recovery.refused(self.port, events)
+            self._fatal(events)
         else:
             self.port.stats.bump("errors")
             self.regs.serr.clear(self.regs.serr.read())

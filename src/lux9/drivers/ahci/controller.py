@@ -19,6 +19,7 @@ from .state import State
 
 log = logging.getLogger(__name__)
 
+START_LIMIT = 10.0  # seconds that disks are waited for; a spin-up may take longer
 QUIET_AFTER = 5.0  # seconds that a flush at the end may take: who waits longer is killed
 
 
@@ -114,10 +115,13 @@ class Controller:
         self.regs.ghc.update(ie=True)
 
     async def _start_ports(self) -> None:
-        """All ports at once: a slow disk delays no other."""
+        """All ports at once: a slow disk delays no other, and comes when it is ready."""
         for port in self.ports.values():
             port.bring_up()
-        await asyncio.gather(*(port.settled() for port in self.ports.values()))
+        waits = [asyncio.ensure_future(port.settled()) for port in self.ports.values()]
+        _, slow = await asyncio.wait(waits, timeout=START_LIMIT)
+        for wait in slow:
+            wait.cancel()
         if self.gone.done():
             self.gone.result()
 
@@ -139,6 +143,8 @@ class Controller:
 
     async def _stop_ports(self) -> None:
         """Every port lets go of its memory, or bus mastering ends before the memory does."""
+        for port in self.ports.values():
+            port.cancel()
         for port in self.ports.values():
             try:
                 await bringup.stop(port)

@@ -21,7 +21,7 @@ from ...driver.pool import Pool
 from ...errors import DeviceError, DeviceGone, LimitReached, Lux9Error, MediaChanged, NoMemory
 from ..stats import Stats
 from . import bringup, recovery
-from .commands import Mode, Op, Request
+from .commands import Mode, Op, Request, tell
 from .completion import Completion
 from .disk import AtaDisk
 from .memory import PortMemory, check_reach
@@ -122,19 +122,21 @@ class Port:
     async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
         """An error ends the port, not the driver; but the function's end ends all."""
         try:
+            await self._or_down(work)
+            self.kick()
+        except Exception as error:
+            self.owner.lost(error)
+
+    async def _or_down(self, work: Coroutine[Any, Any, None]) -> None:
+        try:
             await work
+        except DeviceGone:
+            raise
         except (DeviceError, NoMemory, LimitReached) as error:
-            if isinstance(error, DeviceGone):
-                self.owner.lost(error)
-                return
             log.warning("%s: %s", self, error)
             self.fail(error)
             self.listening = True
             self.completion.disarm()
-        except Exception as error:
-            self.owner.lost(error)
-        else:
-            self.kick()
 
     def run(self) -> None:
         """Commands may be issued from here on."""
@@ -156,8 +158,7 @@ class Port:
             kept = isinstance(error, (MediaChanged, DeviceGone))
             disk.gone = error if kept else MediaChanged(f"{disk.name}: {error}")
             self.owner.detached(disk)
-        for request in self.queue.drop():
-            request.done(request, disk.gone if disk is not None and disk.gone else error)
+        tell(self.queue.drop(), disk.gone if disk is not None else error)
 
     # Requests in
 
@@ -221,11 +222,15 @@ class Port:
             self.own = False
         return self.memory.scratched()
 
-    def close(self) -> None:
-        """No more tasks and timers; memory goes back. The HBA has let go of it when this is called."""
+    def cancel(self) -> None:
+        """Nothing more is to be done to it."""
         for task in (self._task, self._attaching):
             if task is not None:
                 task.cancel()
+
+    def close(self) -> None:
+        """No more timers; memory goes back. The HBA has let go of it when this is called."""
+        self.cancel()
         self.completion.close()
         self.memory.free()
         if self._buffers is not None:

@@ -15,7 +15,7 @@ from ...arch.ahci import PxIS, PxTFD
 from ...arch.ata import Error, Status
 from ...errors import DeviceError, DeviceTimeout, Lux9Error, MediaChanged
 from . import bringup, commands
-from .commands import AtaError, Mode, Request
+from .commands import AtaError, Mode, Request, tell
 
 if TYPE_CHECKING:
     from .port import Port
@@ -29,8 +29,7 @@ HARD = PxIS(hbfs=True, hbds=True, ifs=True, ofs=True)  # the transfer went wrong
 async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
     """Deal with `events`, or with commands that are `late`; when it returns, the port runs."""
     port.stats.bump("recoveries")
-    port.completion.truth()  # what was done before the error stays done
-    task, slot = port.regs.tfd.read(), port.regs.cmd.read().ccs
+    task, slot = port.regs.tfd.read(), _stopped_at(port)
     mode, victims = port.queue.mode, port.queue.recall()
     try:
         hard = bool(late) or bool(events.raw & HARD.raw)
@@ -45,6 +44,20 @@ async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
         guilty = {r: _late(port, r) for r in victims if r in late}
     port.queue.again(_judge(port, victims, guilty, events))
     port.run()
+
+
+def _stopped_at(port: Port) -> int:
+    """Complete what was done before the error; the slot that the HBA stopped in, or -1.
+
+    An HBA that has cleared PxCI of the very slot that failed (QEMU before 8.1) is not believed in what else it
+    has cleared: those commands go again.
+    """
+    slot = port.regs.cmd.read().ccs
+    outstanding = port.regs.sact.read().ds | port.regs.ci.read().ci
+    if port.queue.mode is not Mode.QUEUED and not outstanding >> slot & 1:
+        return -1
+    tell(port.queue.finish(port.queue.active & ~outstanding), None)
+    return slot
 
 
 def _late(port: Port, request: Request) -> Lux9Error:
@@ -67,6 +80,7 @@ async def _guilty(
         except DeviceError as failed:
             log.warning("%s: the error log cannot be read: %s", port, failed)
             await bringup.restart(port, True)
+            await _same(port)
             slot = -1
     elif mode is Mode.QUEUED:
         slot = -1
@@ -109,7 +123,7 @@ def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> 
         else:
             port.stats.bump("errors")
             log.warning("%s", error)
-            request.done(request, error)
+            tell([request], error)
     if not guilty:
         port.queue.careful = len(again)
     return again
@@ -143,4 +157,4 @@ def refused(port: Port, events: PxIS) -> None:
     for request in port.queue.recall():
         error = failure(port, request, task.raw & 0xFF, task.err)
         log.debug("%s (%s)", error, events.shown())
-        request.done(request, error)
+        tell([request], error)
