@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -9,10 +10,11 @@ import pytest
 
 from lux9.arch.ahci import PxCMD
 from lux9.arch.ata import Identify
-from lux9.drivers.ahci import bringup, commands
+from lux9.drivers.ahci import bringup, commands, controller
 from lux9.drivers.ahci.state import State
 from lux9.errors import MediaChanged, NotSupported
 from lux9.models.ahci import Ahci
+from lux9.models.pci import Fault
 from tests.drivers.ahci.test_recovery import good
 from tests.drivers.conftest import Maker, run
 
@@ -187,3 +189,27 @@ def test_a_small_arena_gives_smaller_buffers_or_no_disk(
 
     run(work())
     assert "port 0: 2097152 bytes" in caplog.text
+
+
+def test_a_disk_that_takes_long_comes_when_it_is_ready(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "START_LIMIT", 0.05)
+
+    async def work() -> None:
+        async with make.start(faults={Fault.SLOW: 0.3}) as s:
+            assert not s.disks.units
+            s.rig.faults.clear()
+            await s.until(lambda: "sdE0" in s.disks.units)
+            await good(s, make)
+
+    run(work())
+
+
+def test_a_start_that_is_given_up_in_the_middle_undoes_itself(make: Maker) -> None:
+    async def work() -> None:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.1), make.start(faults={Fault.SLOW: 0.3}):
+                pass
+
+    run(work())
