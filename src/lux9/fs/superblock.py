@@ -21,6 +21,11 @@ MAGIC = 0xEF53
 class Refused(UserError):
     """The image cannot be served; the message says why, and what to do."""
 
+    @property
+    def message(self) -> str:
+        """Just that: nobody gave a bad argument."""
+        return str(self)
+
 
 class State(Register, width=16):
     """File system state. s_state"""
