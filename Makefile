@@ -10,7 +10,7 @@ TESTED := mke2fs debugfs lspci bwrap libseccomp.so.2 qemu-system-x86_64 qemu-img
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test coverage check format bench docs fuzz clean
+.PHONY: help setup demo test coverage check format bench soak docs fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make setup     the virtual environment that the others use (.venv)'
 	@echo 'make coverage  the tests again, with branch coverage'
 	@echo 'make bench     what it costs, beside the floor of this machine'
+	@echo 'make soak      a driver killed a hundred times under a reader that checks every byte'
 	@echo 'make docs      the manual, into site/'
 	@echo 'make fuzz      the message decoder under atheris for a minute'
 
@@ -64,6 +65,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.base
 	@tools/need mke2fs
 	$(BIN)/python -m bench
+
+soak: $(VENV)/.base
+	@tools/need mke2fs
+	$(BIN)/python -m soak $(SOAK_ARGS)
 
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
