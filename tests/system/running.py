@@ -178,11 +178,11 @@ def gone(pid: int) -> bool:
 
 
 def children(pid: int) -> list[int]:
-    """The processes that one has started."""
+    """The processes that one has started, and those that they have."""
     found = list[int]()
     for task in Path(f"/proc/{pid}/task").iterdir():
         found += [int(n) for n in (task / "children").read_text().split()]
-    return found
+    return found + [n for child in found for n in children(child)]
 
 
 @contextlib.contextmanager
