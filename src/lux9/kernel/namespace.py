@@ -138,8 +138,12 @@ class Namespace:
         step, rest = steps[0], steps[1:]
         try:
             found = self._source(step.source)
-        except (NotFound, ServiceDown, PermissionDenied):
+        except (NotFound, ServiceDown):
             return self._gather(rest, members)  # a union shows what there is
+        except PermissionDenied:
+            if not step.flag:
+                raise  # nothing else is there: say why
+            return self._gather(rest, members)
 
         def with_it(node: Node | None) -> Maybe[list[Node]]:
             return self._gather(rest, _with(members, node, step))
