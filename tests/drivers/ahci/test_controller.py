@@ -5,9 +5,12 @@ import asyncio
 import pytest
 
 from lux9.arch.ahci import CAP, GHC, HBA
+from lux9.arch.ata import Fis
 from lux9.drivers.ahci import controller
+from lux9.drivers.ahci.completion import ERR
+from lux9.drivers.ahci.memory import SDB
 from lux9.drivers.ahci.state import State
-from lux9.errors import BadArgument, DeviceError, DeviceTimeout
+from lux9.errors import BadArgument, DeviceError, DeviceTimeout, ServiceDown
 from lux9.models.ahci import Ahci, Quirks
 from lux9.models.pci import Fault
 from lux9.pending import Pending
@@ -242,5 +245,55 @@ def test_several_disks_work_at_once(make: Maker) -> None:
                     assert got == make.bytes(n)[i * 512 : (i + 4) * 512]
 
             await asyncio.gather(*(one(n) for n in range(6)))
+
+    run(work())
+
+
+def test_what_comes_while_it_ends_is_refused_and_not_lost(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(controller, "QUIET_AFTER", 0.05)
+
+    async def work() -> None:
+        async with make.start() as s:
+            disk = s.disk()
+            s.rig.faults[Fault.LATE] = 3600.0
+            flight = [disk.read(i, 1) for i in range(40)]
+            s.controller.issue()
+            ending = asyncio.ensure_future(s.controller.undo.aclose())
+            for read in flight:
+                with pytest.raises(ServiceDown, match="is ending"):
+                    await read
+            await ending
+            with pytest.raises(ServiceDown):
+                disk.read(0, 1)
+
+    run(work())
+
+
+def test_a_fis_that_comes_while_the_truth_is_read_is_not_taken_for_the_next_command(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its tags are in the truth already, and their slots may be used again before anybody looks."""
+
+    async def work() -> None:
+        async with make.start() as s:
+            port = s.controller.ports[0]
+            told = Fis.SET_DEVICE_BITS | 1 << 32  # tag 0
+            whole = port.bar.read_bytes
+
+            def meanwhile(offset: int, count: int) -> bytes:
+                port.memory.sdb[SDB] = told
+                return whole(offset, count)
+
+            monkeypatch.setattr(port.bar, "read_bytes", meanwhile)
+            port.completion.truth()
+            assert port.memory.sdb[SDB] == 0
+            port.completion.interrupt()
+            assert port.memory.sdb[SDB] == 0
+            told |= ERR
+            port.completion.truth()
+            assert port.memory.sdb[SDB] == told, "what tells of an error stays"
+            port.memory.wipe()
 
     run(work())

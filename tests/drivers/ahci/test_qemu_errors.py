@@ -36,9 +36,12 @@ async def disk_with_a_bad_sector(path: Path) -> AsyncGenerator[Started, None]:
     ]
     machine = Qemu(Board(media=[Medium(image, faults=rules)]))
     served = Disks("E", "ahci")
-    async with asyncio.timeout(LIMIT), on(machine, SATA) as rig:
-        async with Controller(rig, served.add, served.remove) as controller:
-            yield Started(rig, served, controller)
+    async with (
+        asyncio.timeout(LIMIT),
+        on(machine, SATA) as rig,
+        Controller(rig, served.add, served.remove) as controller,
+    ):
+        yield Started(rig, served, controller)
 
 
 @pytest.mark.parametrize("spin", [0.0, 250e-6], ids=["interrupt", "polling"])

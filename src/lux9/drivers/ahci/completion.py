@@ -4,9 +4,9 @@ They have one truth, PxSACT and PxCI: a slot that both have cleared is done. The
 cost nothing. A Set Device Bits FIS names tags that are done; a Register FIS says that a look at the truth
 pays. Hints may be lost, when one FIS overwrites another: the interrupt or the watch finds the rest.
 
-A hint is wiped when it was taken, and before the truth is read, so that the tags in it are never those of
-commands that were issued after it: whoever tears a FIS in two (its type is seen, its tags are not yet) shows
-either none or those of a FIS whose tags are still in flight here.
+A hint is wiped when it was taken, before the truth is read, so that one that is torn in two (its type is seen, its
+tags are not yet) shows no others' tags, and again after: what came in between the truth knows already, and its
+tags would be taken for those of the next commands in these slots. What came later still is lost as a hint only.
 """
 
 from __future__ import annotations
@@ -82,9 +82,16 @@ class Completion:
             return 0
         self.memory.wipe()
         sact, ci = PAIR.unpack(self.port.bar.read_bytes(self._sact_at, PAIR.size))
+        self._known()
         if sact & ci == ONES:
             self._there()
         return self._finish(self.port.queue.active & ~(sact | ci))
+
+    def _known(self) -> None:
+        """A hint that came while the truth was read is no news any more; one that tells of an error stays."""
+        if (fis := self.memory.sdb[SDB]) and not fis & ERR:
+            self.memory.sdb[SDB] = 0
+            self._doubt = True  # it may be newer than the truth
 
     def _refused(self) -> bool:
         """Whether the last FIS has ERR: then the registers may not be believed.
@@ -139,6 +146,7 @@ class Completion:
         self.memory.wipe()
         raw = self.port.bar.read_bytes(self._is_at, STATE.size)
         events, sact, ci = STATE.unpack(raw)
+        self._known()
         if events == ONES:
             self._there()
         if not failed and not events & (FATAL.raw | CHANGES.raw):

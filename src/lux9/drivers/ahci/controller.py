@@ -11,7 +11,7 @@ from typing import Any, Self
 from ...arch.ahci import ABAR, CLASS, HANDOFF_BUSY, HANDOFF_LIMIT, HBA, IS, RESET_LIMIT
 from ...driver.function import Function, Irq, Kind
 from ...driver.poll import settle
-from ...errors import DeviceError, DeviceGone, DeviceTimeout, Lux9Error
+from ...errors import DeviceError, DeviceGone, DeviceTimeout, Lux9Error, ServiceDown
 from . import bringup
 from .disk import AtaDisk
 from .port import Port
@@ -151,6 +151,7 @@ class Controller:
             except Lux9Error as error:
                 log.warning("%s: %s", port, error)
                 self._master_off()
+            port.fail(ServiceDown(f"the driver of {self.function.bdf} is ending"))
             self._quietly(port.close)
 
     def _master_off(self) -> None:

@@ -18,7 +18,15 @@ from typing import Any, Protocol
 from ...arch.ahci import CAP, Port as Regs, PxCI, PxIS, PxSACT
 from ...driver.function import Bar, Dma, Function
 from ...driver.pool import Pool
-from ...errors import DeviceError, DeviceGone, LimitReached, Lux9Error, MediaChanged, NoMemory
+from ...errors import (
+    DeviceError,
+    DeviceGone,
+    LimitReached,
+    Lux9Error,
+    MediaChanged,
+    NoMemory,
+    ServiceDown,
+)
 from ..stats import Stats
 from . import bringup, recovery
 from .commands import Mode, Op, Request, tell
@@ -155,7 +163,7 @@ class Port:
             self._attaching.cancel()
         disk, self.disk = self.disk, None
         if disk is not None:
-            kept = isinstance(error, (MediaChanged, DeviceGone))
+            kept = isinstance(error, (MediaChanged, DeviceGone, ServiceDown))
             disk.gone = error if kept else MediaChanged(f"{disk.name}: {error}")
             self.owner.detached(disk)
         tell(self.queue.drop(), disk.gone if disk is not None else error)
