@@ -32,7 +32,7 @@ def soak(folder: Path, rounds: int, size: int) -> int:
     manifest.write_text(_unlimited())
     client = [sys.executable, "-m", "soak.client", "/root/big.bin", digest.hexdigest(), str(rounds)]
     command = [sys.executable, "-m", "lux9", "boot", "--disk", str(folder / "disk.img")]
-    command += ["--manifest", str(manifest), "--exec", shlex.join(client)]
+    command += ["--manifest", str(manifest), "-v", "--exec", shlex.join(client)]
     return subprocess.run(command, check=False).returncode
 
 
