@@ -15,13 +15,20 @@ from lux9.machine.sim.sim import Sim
 from lux9.models.ahci import Ahci
 from lux9.models.disk import Disk
 from lux9.ninep.client import Client
-from lux9.sip.manifest import built_in
+from lux9.sip.manifest import parse
 from lux9.sip.sandbox.level import Level
 from lux9.sip.server import Sip
 
 T = TypeVar("T")
 SATA = 0x1F << 3 | 2
 LIMIT = 30.0
+MANIFEST = """
+[ahci]
+class = "01.06.01"
+module = "lux9.drivers.ahci.main"
+capabilities = ["pci", "mem", "irq", "dma"]
+mount = "/dev"
+"""
 
 
 class Booted:
@@ -75,7 +82,7 @@ def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
 @asynccontextmanager
 async def boot(path: Path, *, inside: bool, disks: int = 1) -> AsyncGenerator[Booted, None]:
     sim = q35([image(path, n) for n in range(disks)])
-    ahci = [stanza for stanza in built_in() if stanza.name == "ahci"]
+    ahci = parse(MANIFEST, "tests")
     level = Level.NONE if inside else Level.PROCESS
     async with System(sim, ahci, path / "sock", isolation=level) as system:
         booted = Booted(path, sim, system)

@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import random
 import signal
+import threading
 import time
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from lux9.errors import RemoteError
 from lux9.ninep.client import Client
 from lux9.wire.messages import ORDWR
 from tests.drivers.conftest import run
-from tests.drivers.machine import boot, image
+from tests.drivers.machine import LIMIT, boot, image
 
 both = pytest.mark.parametrize("inside", [True, False], ids=["inside", "process"])
 
@@ -114,9 +115,12 @@ def test_a_disk_goes_and_another_comes(tmp_path: Path, inside: bool) -> None:
 def test_a_driver_that_is_killed_in_the_middle_of_a_read(tmp_path: Path) -> None:
     async def test() -> None:
         async with boot(tmp_path, inside=False) as m:
+            reading = threading.Event()
 
             def reads(client: Client) -> float:
                 with client.open("/dev/sdE0/data") as f:
+                    f.pread(0, 512)
+                    reading.set()
                     while True:
                         before = time.monotonic()
                         try:
@@ -125,7 +129,7 @@ def test_a_driver_that_is_killed_in_the_middle_of_a_read(tmp_path: Path) -> None
                             return time.monotonic() - before
 
             reader = asyncio.ensure_future(m.ask(reads))
-            await m.until("/dev/sdE0/stats", lambda text: "reads: 0\n" not in text)
+            assert await asyncio.to_thread(reading.wait, LIMIT)
             assert m.sip.child is not None
             m.sip.child.signal(signal.SIGKILL)
             assert await reader < 1.0
