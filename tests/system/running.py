@@ -56,7 +56,7 @@ class Running:
     def __init__(self, folder: Path, *options: str) -> None:
         self.socket = folder / "lux9.sock"
         self.address = f"unix!{self.socket}"
-        self.options = options
+        self.options = (*options, "--audit", str(folder / "audit.jsonl"))
         self.lines: queue.Queue[str] = queue.Queue()
         self.said: list[str] = []
 

@@ -117,7 +117,7 @@ def test_a_signal_ends_it_and_all_that_it_started(
         assert len(drivers) >= 2  # ahci and ext4
         running.alive()
         assert running.stop(number) == status
-        assert all(gone(pid) for pid in drivers)
+        until(lambda: all(gone(pid) for pid in drivers), "the drivers' end")
         assert not running.socket.exists()
 
 
@@ -138,25 +138,21 @@ def test_a_signal_during_a_command_ends_both(tmp_path: Path) -> None:
 
 def test_a_signal_while_it_comes_up(tmp_path: Path) -> None:
     """A driver that never answers is ended with the rest."""
-    (tmp_path / "m.toml").write_text(
-        f'[mute]\nclass = "01.06.01"\ncommand = ["sh", "-c", "echo $$ > {tmp_path}/pid; exec sleep 1000"]\n'
-    )
-    command = [
-        *LUX9,
-        "boot",
-        "--listen",
-        f"unix!{tmp_path}/s",
-        "--manifest",
-        str(tmp_path / "m.toml"),
-    ]
+    manifest = tmp_path / "m.toml"
+    manifest.write_text('[mute]\nclass = "01.06.01"\ncommand = ["sleep", "1000"]\n')
+    running = Running(tmp_path, "--manifest", str(manifest))
+    command = [*LUX9, "boot", "--listen", running.address, *running.options]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
-        pid = int(until(lambda: (tmp_path / "pid").exists() and (tmp_path / "pid").read_text()))
+        until(running.socket.exists)
+        running.until("/dev/sip/servers/mute/status", lambda text: "pid: 0\n" not in text)
+        pid = int(running.status("mute")["pid"])
+        assert running.status("mute")["state"] == "starting"
         process.send_signal(signal.SIGINT)
         assert process.wait(LIMIT) == 128 + signal.SIGINT
         assert process.stderr is not None
         assert "Traceback" not in process.stderr.read()
-    assert gone(pid)
-    assert not (tmp_path / "s").exists()
+    until(lambda: gone(pid), "the driver's end")
+    assert not running.socket.exists()
 
 
 def test_a_kernel_that_is_killed_takes_its_drivers_with_it(tmp_path: Path, disk: Path) -> None:
@@ -206,10 +202,10 @@ def test_a_driver_that_cannot_be_started(tmp_path: Path) -> None:
     (tmp_path / "m.toml").write_text('[a]\nclass = "01.06.01"\ncommand = ["/no/such/program"]\n')
     done = boot("true", "--manifest", str(tmp_path / "m.toml"))
     assert done.returncode == 0
-    assert done.stderr == (
-        f"lux9 boot: a does not serve {AHCI}: /no/such/program: cannot be started:"
-        " No such file or directory\n"
-    )
+    assert done.stderr.startswith(f"lux9 boot: a does not serve {AHCI}: ")
+    assert "/no/such/program" in done.stderr
+    assert "No such file or directory" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
 
 
 def test_a_driver_that_fails_says_why(tmp_path: Path) -> None:
@@ -230,7 +226,7 @@ def test_inside_one_process(tmp_path: Path) -> None:
     )
     done = boot(command, "--disk", str(image), "--inside", "ahci")
     assert done.returncode == 0, done.stderr
-    assert "isolation: none\n" in done.stdout
+    assert "isolation: none" in done.stdout
     assert "pid: 0\n" in done.stdout
     assert done.stdout.endswith("hello\n1 ahci running\n2 ext4 running\n")
 

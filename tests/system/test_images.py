@@ -131,8 +131,8 @@ def test_a_file_system_larger_than_its_partition(tmp_path: Path) -> None:
 def test_a_file_system_that_is_broken_within(tmp_path: Path) -> None:
     """Its inode table is noise: reads fail, nothing dies, the disk is served."""
     path = ext4(tmp_path)
-    with Running(tmp_path, "--disk", str(path), "--read-only") as running:
-        assert "hello.txt" in [s.name for s in running.client().ls("/root")]
+    with Running(tmp_path, "--disk", str(path), "--read-only") as running, running.client() as c:
+        assert "hello.txt" in [s.name for s in c.ls("/root")]
     patch(path, 40 * 4096, os.urandom(200 * 4096))
     with Running(tmp_path, "--disk", str(path), "--read-only") as running:
         with running.client() as client:

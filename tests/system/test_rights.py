@@ -21,7 +21,7 @@ def stanza(name: str, class_: str, capabilities: tuple[str, ...] = CAPABILITIES)
     words = ", ".join(f'"{c}"' for c in capabilities)
     return (
         f'[{name}]\nclass = "{class_}"\ncommand = ["{sys.executable}", "{PUPPET}"]\n'
-        f'capabilities = [{words}]\nmount = "/dev"\n'
+        f'capabilities = [{words}]\nmount = "/dev"\nread = ["{PUPPET}"]\n'
     )
 
 

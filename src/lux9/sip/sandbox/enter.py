@@ -44,7 +44,10 @@ def main(argv: Sequence[str]) -> None:
     )  # process 1 has no default
     _confine()
     if kind == "--command":
-        os.execvp(name, [name, *rest])
+        try:
+            os.execvp(name, [name, *rest])
+        except OSError as error:
+            sys.exit(f"{name}: cannot be started: {error.strerror}")
     sys.argv[1:] = rest
     runpy.run_module(name, run_name="__main__", alter_sys=True)
 

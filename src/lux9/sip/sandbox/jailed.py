@@ -62,7 +62,9 @@ class Jailed(Child):
 
     def _listen(self) -> None:
         """The filter's listener arrives, or the driver is gone before it had one."""
-        _, fds, _, _ = socket.recv_fds(self.control, 16, 1)
+        fds: list[int] = []
+        with contextlib.suppress(ConnectionError):
+            _, fds, _, _ = socket.recv_fds(self.control, 16, 1)
         self._hang_up()
         if fds:
             self.listener = Listener(fds[0], self.refused, self._flooded)
