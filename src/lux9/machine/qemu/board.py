@@ -50,17 +50,25 @@ class Medium:
             )
         return cls(path.absolute(), format, read_only or cdrom, cdrom)
 
-    def node(self, name: str) -> str:
-        """Its `-blockdev`."""
+    def options(self, name: str) -> list[str]:
+        """QEMU's options that make it a drive of that name.
+
+        No disk of QEMU's is read-only, so one that shall be has a snapshot over it, which is forgotten at the end.
+        """
+        if self.read_only and not self.cdrom:
+            node = json.dumps(self._node()).replace(",", ",,")
+            return ["-drive", f"if=none,id={name},snapshot=on,file=json:{node}"]
+        node = json.dumps({**self._node(), "node-name": name, "read-only": self.read_only})
+        return ["-blockdev", node]
+
+    def _node(self) -> dict[str, object]:
         file: dict[str, object] = {"driver": "file", "filename": str(self.path)}
         if self.faults:
             rules = [dict(rule) for rule in self.faults]
             file = {"driver": "blkdebug", "image": file, "inject-error": rules}
         if self.format.startswith("null"):
-            node: dict[str, object] = {"driver": self.format, "size": SIZE, "read-zeroes": True}
-        else:
-            node = {"driver": self.format, "file": file}
-        return json.dumps({**node, "node-name": name, "read-only": self.read_only})
+            return {"driver": self.format, "size": SIZE, "read-zeroes": True}
+        return {"driver": self.format, "file": file}
 
 
 @dataclass(frozen=True)
@@ -99,7 +107,7 @@ class Board:
         if self.kind == "q35":
             out += ["-global", NATIVE]
         for number, medium in enumerate(self.media):
-            out += ["-blockdev", medium.node(f"disk{number}")]
+            out += medium.options(f"disk{number}")
         for drive in self.drives:
             out += ["-drive", drive]
         for device in (*self._places(), *self.devices):
