@@ -172,9 +172,13 @@ class Kernel:
         if life is None:
             return report
         report.quiesced = self.hardware.end(process)
+        self.forget_roots(process)
+        return report
+
+    def forget_roots(self, process: Process) -> None:
+        """Its devices are made anew: it has other rights than before."""
         for char in self.devices:
             self.roots.pop((process.number, char), None)
-        return report
 
     # -- what a process sees
 
@@ -260,11 +264,17 @@ class Kernel:
     async def serve(self, sock: socket.socket, life: Life) -> Connection:
         """Serve one connected socket as a process: a SIP's fd 3."""
         limits = life.process.limits
-        bounds = Bounds(fids=limits.fids, pending=limits.pending, inflight=limits.inflight)
+        bounds = Bounds(
+            fids=limits.fids,
+            pending=limits.pending,
+            inflight=limits.inflight,
+            rate=limits.messages,
+        )
         owner = Owner(self, life, trusted=True)
         made = await serve_socket(sock, lambda: self._known(lambda _: lambda _: owner, bounds))
         life.files = lambda: _files(made.session)
         life.counts = lambda: (made.session.requests, made.session.errors)
+        life.session, life.throttled = made.session, lambda: made.meter.waits
         return made
 
     def _lost(self, connection: Connection) -> None:
@@ -284,6 +294,7 @@ class Kernel:
         wire.session = session
         life.files = lambda: _files(session)
         life.counts = lambda: (session.requests, session.errors)
+        life.session = session
         return caller
 
 

@@ -48,6 +48,7 @@ class Limits:
     fids: int = 4096
     pending: int = 1024
     inflight: int = 16 << 20
+    messages: int = 0  # a second; 0 for any. Who sends more is made to wait
     memory: int = 1 << 30  # bytes of address space, the arena aside
     files: int = 64
     file_size: int = 16 << 20
@@ -67,6 +68,8 @@ class Process:
     limits: Limits = field(default_factory=Limits)
     arena: Arena | None = None
     vaddr: int = 0  # where the library maps the arena
+    used: Cap = Cap(0)  # the capabilities that it has made use of
+    peak: int = 0  # bytes of DMA buffers that it had at most
     state: str = "running"
     started: float = field(default_factory=time.time)
     recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))

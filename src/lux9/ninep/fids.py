@@ -5,12 +5,12 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Any
+from typing import Any, NoReturn
 
-from ..errors import BadArgument
+from ..errors import BadArgument, Lux9Error
 from ..pending import Maybe
 from ..wire import messages as m
-from ..wire.messages import Stat
+from ..wire.messages import Qid, Stat
 from ..wire.node import Bytes, Node
 
 
@@ -38,12 +38,34 @@ class Fid:
             self.read = handle.read if mode & 3 != m.OWRITE else None
             self.write = handle.write if mode & 3 in (m.OWRITE, m.ORDWR) else None
 
+    def revoke(self, why: Lux9Error) -> None:
+        """Take the file away; the number stays the client's until it clunks it."""
+        node, opened = self.node, self.opened
+        self.close()
+        if node is not None:
+            gone: Any = Revoked(node.qid, why)
+            self.node, self.opened, self.entries = gone, opened, None
+            self.read = self.write = gone.refuse
+
     def close(self) -> None:
         """Let the file go."""
         handle, self.handle = self.handle, None
         self.read = self.write = self.node = None
         if handle is not None:
             handle.close()
+
+
+class Revoked:
+    """A file that was taken away from whoever had walked to it: whatever is asked of it fails."""
+
+    def __init__(self, qid: Qid, why: Lux9Error) -> None:
+        self.qid, self.why = qid, why
+
+    def refuse(self, *asked: object) -> NoReturn:
+        """Any request."""
+        raise self.why
+
+    walk = stat = open = create = remove = wstat = refuse
 
 
 class Packed:

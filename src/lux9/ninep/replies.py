@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import Interrupted, LimitReached, text_of
+from ..errors import Interrupted, LimitReached, Lux9Error, text_of
 from ..pending import Maybe, Pending, waits
 from ..wire import messages as m
 from ..wire.codec import Message
@@ -47,6 +47,7 @@ class Bounds:
     pending: int = 1024
     inflight: int = 16 << 20  # bytes asked for by requests that wait
     unsent: int = 4 << 20  # bytes of long answers that are made before some have been sent
+    rate: int = 0  # messages a second, 0 for any; whoever sends more is read more slowly
 
 
 class Waiting:
@@ -134,13 +135,13 @@ class Replies:
             self.inflight -= w.size
         return w
 
-    def interrupt(self, fid: int, path: str) -> None:
+    def interrupt(self, fid: int, path: str, why: Lux9Error | None = None) -> None:
         """Give up whatever waits on a fid, and say so."""
         for tag in [tag for tag, w in self.waiting.items() if w.fid == fid]:
             w = self.end(tag)
             assert w is not None
             w.pending.cancel()
-            self.failed(tag, Interrupted("the fid was clunked"), "wait", path)
+            self.failed(tag, why or Interrupted("the fid was clunked"), "wait", path)
 
     def data(self, tag: int, data: Bytes, size: int) -> None:
         """An Rread, of `size` bytes at most: a file that gives more than it was asked for is cut."""

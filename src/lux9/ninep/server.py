@@ -17,6 +17,7 @@ from ..errors import Lux9Error, ProtocolError, UserError
 from ..wire.codec import NOTAG
 from ..wire.node import Node
 from .inbox import Inbox
+from .meter import Meter
 from .session import Bounds, Owner, Session
 
 LINGER = 5.0  # seconds that a client which is hung up on has to read the last answers
@@ -60,6 +61,7 @@ class Connection(asyncio.BufferedProtocol):
         except Lux9Error as error:
             owner = Stranger(error)
         self.session = Session(owner, self.wake, self.bounds)
+        self.meter = Meter(self.session.bounds.rate, self.loop.time, self.wait)
         self.inbox = Inbox(self.session.receive)
         if isinstance(owner, Stranger):
             self.session.failed(NOTAG, owner.error, "connect", "")
@@ -84,6 +86,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.after_batch()
             stopped = self.session.full
             self.flush()
+            if self.session.bounds.rate:
+                self.meter.count(self.session)
             if not stopped or self.paused:
                 return
             nbytes = (
@@ -124,8 +128,20 @@ class Connection(asyncio.BufferedProtocol):
         """It reads again."""
         self.paused = False
         if not self.transport.is_closing():
-            self.transport.resume_reading()
+            if not self.meter.empty:
+                self.transport.resume_reading()
             self.buffer_updated(0)  # what was left when it was paused
+
+    def wait(self, seconds: float) -> None:
+        """It sent more than it may: take nothing from it for a while."""
+        if not self.transport.is_closing():
+            self.transport.pause_reading()
+        self.loop.call_later(seconds, self._go_on)
+
+    def _go_on(self) -> None:
+        self.meter.empty = False
+        if not self.paused and not self.transport.is_closing():
+            self.transport.resume_reading()
 
     def eof_received(self) -> bool:
         """Half-closed is closed."""

@@ -20,6 +20,7 @@ from ..errors import (
     BadFid,
     IsADirectory,
     LimitReached,
+    Lux9Error,
     NotADirectory,
     NotSupported,
     ProtocolError,
@@ -286,6 +287,13 @@ class Session(Replies):
         self.interrupt(number, f.name)
         f.close()
         return node.remove() if f.orclose else None
+
+    def revoke(self, number: int, why: Lux9Error) -> None:
+        """Take the file of a fid away: what waits on it fails, and so does all that is asked of it later."""
+        f = self.fids[number]
+        self.interrupt(number, f.name, why)
+        f.revoke(why)
+        self.wake()
 
     def _tremove(self, t: m.Tremove) -> Maybe[m.Rremove]:
         f, node = self._fid(t.fid)

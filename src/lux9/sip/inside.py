@@ -24,6 +24,7 @@ from ..ninep.session import Session
 from ..ninep.wires import DirectWire
 from ..pending import Maybe, void
 from ..wire.node import Node
+from .stanza import Stanza
 
 
 class Inside:
@@ -32,9 +33,9 @@ class Inside:
     pid = 0
 
     def __init__(
-        self, kernel: Kernel, life: Life, name: str, module: str, variables: Mapping[str, str]
+        self, kernel: Kernel, life: Life, name: str, stanza: Stanza, variables: Mapping[str, str]
     ) -> None:
-        self.kernel, self.life, self.name = kernel, life, name
+        self.kernel, self.life, self.name, self.stanza = kernel, life, name, stanza
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self.loop.create_future()
         self.served: asyncio.Future[None] = self.loop.create_future()
@@ -43,7 +44,7 @@ class Inside:
         client.attach_loop(self.loop)
         environment = Environment(client, self._arena(), variables, self._serve)
         self.client = client
-        self.task = asyncio.ensure_future(_main(module)(environment))
+        self.task = asyncio.ensure_future(_main(stanza.module)(environment))
         self.task.add_done_callback(self._done)
 
     def _arena(self) -> Arena:
@@ -62,7 +63,8 @@ class Inside:
         wire = DirectWire(caller, lambda: None, after_batch)
         wire.session = Session(_Owner(node), lambda: void(self.loop.call_soon(wire.deliver)))
         caller.soon = self.loop.call_soon
-        await self.kernel.services.post(self.name, self.life.process, caller)
+        hold, repeats = self.stanza.hold, self.stanza.repeats
+        await self.kernel.services.post(self.name, self.life.process, caller, hold, repeats)
         self.served.set_result(None)
 
     def ready(self) -> asyncio.Future[None]:

@@ -131,7 +131,9 @@ class Reader:
             if key not in KEYS:
                 raise self.wrong(key, f"unknown key {key!r}; known: {' '.join(KEYS)}")
         if not NAME.fullmatch(self.name):
-            raise self.wrong("", f"{self.name!r} is no name: a letter, then letters, digits and _.-")
+            raise self.wrong(
+                "", f"{self.name!r} is no name: a letter, then letters, digits and _.-"
+            )
         if ("module" in t) == ("command" in t):
             raise self.wrong("command", "name either a module or a command")
         return Stanza(
@@ -157,11 +159,11 @@ class Reader:
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A string, or a list of strings."""
-        value = self.table.get(key, [])
-        values = cast("list[Any]", value) if isinstance(value, list) else [value]
+        value: object = self.table.get(key, [])
+        values = cast("list[object]", value) if isinstance(value, list) else [value]
         if not all(isinstance(v, str) for v in values):
             raise self.wrong(key, f"{key} = {value!r}: write a string, or a list of strings")
-        return tuple(values)
+        return tuple(str(v) for v in values)
 
     def text_of(self, key: str) -> str:
         """A string."""

@@ -17,7 +17,10 @@ from ..errors import ControlError
 
 WHEN = ("never", "always", "on-crash")
 USAGE = "never, always or on-crash, then nothing or `max N in SECONDS`"
-FIRST, LONGEST = 0.1, 10.0  # seconds from an end to the next start: doubled each time, to the longest
+FIRST, LONGEST = (
+    0.1,
+    10.0,
+)  # seconds from an end to the next start: doubled each time, to the longest
 GOOD = 5.0  # seconds of running after which the back-off begins anew
 
 
@@ -30,7 +33,9 @@ class Restart:
     within: float = 60.0
 
     def __str__(self) -> str:
-        return self.when if self.when == "never" else f"{self.when} max {self.most} in {self.within:g}"
+        return (
+            self.when if self.when == "never" else f"{self.when} max {self.most} in {self.within:g}"
+        )
 
 
 def rule(text: str) -> Restart:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...errors import NotSupported, PermissionDenied
+from ...ninep.session import Session
 from ...tree import Dir, entries, text, verb
 from ..namespace import Group
 from ..process import Process
@@ -22,6 +23,8 @@ class Life:
     files: Callable[[], Iterable[str]] = field(default=lambda: ())
     counts: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0))  # requests, failed ones
     signal: Callable[[str], None] | None = None  # kill, stop, start, or a note's text
+    session: Session | None = None  # of its connection
+    throttled: Callable[[], int] = field(default=lambda: 0)  # times that it was made to wait
 
     def may_have(self, source: str) -> None:
         """Refuse a SIP a device that its manifest did not give it. Raises PermissionDenied."""

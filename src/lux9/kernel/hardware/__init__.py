@@ -9,7 +9,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 
-from ...machine.abstract import Machine
+from ...machine.abstract import PLUGGED, PULLED, Machine
 from ...machine.functions import scan as scan_functions
 from ..process import Cap, Process
 from .access import BarFile, SpaceFile, open_bar
@@ -58,6 +58,7 @@ class Hardware:
         self.irq = Interrupts(self.context, self.bus, storm)
         self.dma = Dma(self.context)
         self._quiescer = Quiescer(self.context, self.bus, self.irq, self.dma)
+        self.watchers: list[Callable[[str, bool], None]] = []  # told what was plugged in (or out)
 
     async def start(self) -> None:
         """Bring the machine up, every line masked. Functions are looked for when somebody asks."""
@@ -70,6 +71,9 @@ class Hardware:
         self.context.log(f"{what}: {text}")
         owner = next((c.owner for c in self.bus.held() if c.function.name == what), None)
         self.context.audit.record(owner, "machine report", what, "done", text=text)
+        if text in (PLUGGED, PULLED):
+            for watcher in self.watchers:
+                watcher(what, text == PLUGGED)
 
     @property
     def functions(self) -> dict[str, Function]:

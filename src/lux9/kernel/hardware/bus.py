@@ -46,6 +46,7 @@ class Bus:
         self.end: Callable[[Claim], object] = (
             self.drop
         )  # what ends a claim when its function was replaced
+        self.changed: Callable[[], None] = lambda: None  # called when functions came or went
         self._functions: dict[str, Function] | None = None
         self._generation = 0
 
@@ -74,6 +75,12 @@ class Bus:
     def rescan(self, process: Process) -> str:
         """Look again. A claim outlives its function's absence, and ends when another one is in its place."""
         self.context.need(process, Cap.PCI, "pci rescan", "pci")
+        outcome = self.look()
+        self.context.allow(process, "pci rescan", "pci", outcome=outcome)
+        return outcome
+
+    def look(self) -> str:
+        """Look again, for the kernel itself; what was found, in words."""
         old = self.functions
         new = self._look(old)
         for claim in self.held():
@@ -83,9 +90,9 @@ class Bus:
             elif new[f.name] is not f:
                 self.end(claim)
         self._functions = {f.name: f for f in sorted(new.values(), key=lambda f: f.bdf)}
-        outcome = f"{len(new)} functions, {len(new.keys() - old.keys())} new"
-        self.context.allow(process, "pci rescan", "pci", outcome=outcome)
-        return outcome
+        if any(old.get(name) is not f for name, f in new.items()) or len(old) != len(new):
+            self.changed()
+        return f"{len(new)} functions, {len(new.keys() - old.keys())} new"
 
     def find(self, name: str) -> Function:
         """A function by name. Raises NotFound."""

@@ -47,6 +47,7 @@ class Context:
             raise self.refuse(who, action, target, Stale(f"{target}: {who.name} has ended"))
         try:
             who.need(cap, target)
+            who.used |= cap
         except PermissionDenied as error:
             raise self.refuse(who, action, target, error) from None
 

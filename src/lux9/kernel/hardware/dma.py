@@ -160,6 +160,7 @@ class Dma:
             )
         self._last += 1
         made = self.buffers[self._last] = Buffer(self._last, process, arena, offset, size)
+        process.peak = max(process.peak, self.bytes_of(process))
         return made
 
     def _within(self, process: Process, size: int, align: int) -> None:
@@ -209,6 +210,13 @@ class Dma:
         buffer.view.release()  # the arena's mapping cannot be closed while a view of it is out
         del self.buffers[buffer.handle]
         self._spaces[buffer.owner.number].give(buffer.offset, buffer.size)
+
+    def take_back(self, process: Process) -> str:
+        """Free all buffers of a process that goes on, and keeps its arena."""
+        mine = self.of(process)
+        for buffer in mine:
+            self._drop(buffer)
+        return f"{len(mine)} buffers"
 
     def quarantine(self, process: Process) -> str:
         """From here nobody can open a buffer of this process, and nobody is given its bytes."""

@@ -1,0 +1,144 @@
+"""One driver's start: its process in the table, its namespace, its program, and the moment when it is ready."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable
+from typing import Any
+
+from ..errors import Lux9Error, UserError
+from ..kernel.dev.proc import Life
+from ..kernel.kernel import Kernel
+from ..kernel.namespace import Group
+from ..kernel.process import Cap
+from ..kernel.rights import ROOMS
+from .inside import Inside
+from .sandbox.isolation import Isolation, start
+from .sandbox.level import Level
+from .server import Sip
+from .spawn import ARENA, CLIENT, SERVICE, Child, pair
+
+Ended = Callable[[Sip, Life, str], None]
+
+
+class Starter:
+    """Starts drivers. `ended(sip, life, why)` is called once for each that had a process."""
+
+    def __init__(self, kernel: Kernel, isolation: Isolation, ended: Ended) -> None:
+        self.kernel, self.isolation, self.ended = kernel, isolation, ended
+
+    async def bring_up(self, sip: Sip, instance: int) -> None:
+        """Start it; returns when its service answers. Raises Lux9Error when it does not come to that."""
+        stanza, kernel = sip.stanza, self.kernel
+        if not stanza.module and not stanza.command:
+            raise UserError(
+                "it has no type and no command; write `type S` or `command …` to its ctl"
+            )
+        level = self.isolation.level(stanza)
+        sip.isolation = self.isolation.status(level)
+        sip.life = life = kernel.process(
+            sip.name,
+            caps=stanza.capabilities,
+            kind="sip",
+            command=" ".join(stanza.argv),
+            limits=stanza.limits,
+            group=namespace(sip),
+        )
+        life.signal = lambda what: told(sip, what)
+        variables = {**stanza.environment, "LUX9_INSTANCE": str(instance)}
+        if sip.binding:
+            variables["LUX9_FUNCTION" if sip.function else "LUX9_FILE"] = sip.binding
+        if level is Level.NONE:
+            await self._inside(sip, life, variables)
+        else:
+            await self._outside(sip, life, level, variables)
+
+    async def _inside(self, sip: Sip, life: Life, variables: dict[str, str]) -> None:
+        """Within this process."""
+        child = Inside(self.kernel, life, sip.name, sip.stanza, variables)
+        self._watch(sip, life, child)
+        await _or_end(child.ended, child.ready())
+
+    async def _outside(self, sip: Sip, life: Life, level: Level, variables: dict[str, str]) -> None:
+        """In a process of its own."""
+        kernel, stanza = self.kernel, sip.stanza
+        ours, theirs = pair()
+        service, served = pair()
+        with theirs, served:
+            inherit = {CLIENT: theirs.fileno(), SERVICE: served.fileno()}
+            if Cap.DMA in stanza.capabilities:
+                inherit[ARENA] = kernel.hardware.dma.arena(life.process).fd
+            await kernel.serve(ours, life)
+            child = start(
+                level,
+                stanza,
+                inherit,
+                variables,
+                lambda line: self._said(sip, line),
+                lambda call, args: self._refused(life, call, args),
+            )
+        self._watch(sip, life, child)
+        if sip.state == "stopping":  # it was asked to before there was anybody to ask
+            await child.stop()
+        ready = kernel.services.post_socket(
+            sip.name, life.process, service, stanza.hold, stanza.repeats
+        )
+        await _or_end(child.ended, asyncio.ensure_future(ready))
+
+    def _watch(self, sip: Sip, life: Life, child: Child | Inside) -> None:
+        """Be told of its end."""
+        sip.child = child
+
+        def ended(future: asyncio.Future[str]) -> None:
+            if sip.child is child:
+                self.ended(sip, life, future.result())
+
+        child.ended.add_done_callback(ended)
+
+    def _said(self, sip: Sip, line: str) -> None:
+        sip.say(line)
+        self.kernel.console.say(sip.name, line)
+
+    def _refused(self, life: Life, call: str, args: tuple[int, ...]) -> None:
+        """A system call that the sandbox did not let it make."""
+        shown = ", ".join(f"{value:#x}" for value in args)
+        self.kernel.audit.record(life.process, "system call", call, "denied", args=shown)
+
+
+async def _or_end(ended: asyncio.Future[str], ready: asyncio.Future[None]) -> None:
+    """Ready, or over before that."""
+    either: set[asyncio.Future[Any]] = {ended, ready}
+    try:
+        await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        if ready.done() and ready.exception() is None:
+            return
+        if not ended.done():
+            await asyncio.wait([ended], timeout=1.0)  # it hung up; let it say why
+    finally:  # also when the start is given up
+        ready.cancel()
+        ready.add_done_callback(lambda f: f.cancelled() or f.exception())
+    raise Lux9Error(ended.result() if ended.done() else "its service hung up before it was ready")
+
+
+def namespace(sip: Sip) -> Group:
+    """What the stanza gives, and nothing else."""
+    stanza = sip.stanza
+    steps = ["bind '#/' /", "bind '#p' /proc"]
+    if sip.function:
+        steps.append(f"bind '#P/{sip.function}' /dev/pci/{sip.function}")
+    if sip.source:
+        steps.append(f"bind '{sip.source}' {sip.binding}")
+    for caps, rooms in ROOMS.items():
+        if caps & stanza.capabilities:
+            steps += rooms
+    return Group([*steps, *stanza.namespace])
+
+
+def told(sip: Sip, what: str) -> None:
+    """A word written to /proc/N/ctl or note."""
+    numbers = {"kill": signal.SIGKILL, "stop": signal.SIGSTOP, "start": signal.SIGCONT}
+    if what in ("stop", "start"):
+        sip.suspended = what == "stop"
+    if sip.child is not None:
+        sip.child.signal(numbers.get(what, signal.SIGTERM))
