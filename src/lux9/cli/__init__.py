@@ -31,6 +31,7 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "put": "Write to a file of the tree.",
     "regs": "Print a function's registers, decoded.",
     "rm": "Remove files of the tree.",
+    "sip": "Look at the drivers, and start, stop and restart them.",
     "stat": "Print what is known of files of the tree.",
     "version": "Print the version.",
 }

@@ -19,7 +19,8 @@ from ..wire.node import Handle
 from . import life, usage
 from .manifest import NAME, capability, limit
 from .matching import Matching
-from .policy import Restarts, rule
+from .policy import Restarts
+from .policy import rule as parse_rule
 from .server import Sip
 from .stanza import Stanza
 
@@ -246,11 +247,11 @@ class ServerDir(Dir):
         self.sip.kill()
 
     @verb(0, 1, rest=True)
-    def restart(self, rule_: str = "") -> Maybe[None]:
+    def restart(self, rule: str = "") -> Maybe[None]:
         """Stop and start it; with `never`, `always` or `on-crash [max N in T]`: its rule from now on."""
-        if not rule_:
+        if not rule:
             return run(self._up(self.keeper.swap(self.sip)))
-        self.sip.restarts = Restarts(rule(rule_))
+        self.sip.restarts = Restarts(parse_rule(rule))
         return None
 
     @verb(0)
