@@ -16,20 +16,10 @@ from pathlib import Path
 PROGRAM = "bwrap"
 SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
 DEVICES = ("null", "zero", "full", "random", "urandom")
-# What proc(5) shows of the whole machine to whoever is root outside, namespace or not
-MASKED = (
-    *(
-        "kcore",
-        "kallsyms",
-        "keys",
-        "key-users",
-        "kpagecgroup",
-        "kpagecount",
-        "kpageflags",
-        "slabinfo",
-    ),
-    *("timer_list", "vmallocinfo", "modules", "interrupts", "iomem", "ioports"),
-)
+# What of the machine proc(5) may show. All else is hidden: outside of the sandbox the user may be root, and many
+# of those files ask no more than that, whatever namespaces there are.
+SHOWN = ("cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version", "vmstat")
+SETTINGS = "sys"  # shown, and not to be written
 TEMPORARY = 16 << 20  # bytes of /tmp
 NOBODY = "65534"
 PACKAGE = Path(__file__).parents[2]  # lux9 itself
@@ -94,9 +84,15 @@ def _seen(paths: Sequence[str]) -> Iterator[str]:
 
 
 def _masked() -> Iterator[str]:
-    for name in MASKED:
-        if Path("/proc", name).exists():
-            yield from ("--ro-bind", "/dev/null", f"/proc/{name}")
+    """Nothing of /proc that is the machine's and not a process's, but what is in `SHOWN`."""
+    yield from ("--ro-bind", f"/proc/{SETTINGS}", f"/proc/{SETTINGS}")
+    for path in sorted(Path("/proc").iterdir()):
+        if path.name.isdigit() or path.is_symlink() or path.name in (*SHOWN, SETTINGS):
+            continue
+        if path.is_dir():
+            yield from ("--perms", "0555", "--tmpfs", str(path), "--remount-ro", str(path))
+        else:
+            yield from ("--ro-bind", "/dev/null", str(path))
 
 
 def _devices() -> Iterator[str]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import itertools
 import os
 import resource
 import runpy
@@ -35,14 +36,14 @@ class Program(ctypes.Structure):
 
 def main(argv: Sequence[str]) -> None:
     """Everything in its order; the last step does not come back before the driver ends."""
-    words = list(argv)
-    while words and "=" in words[0]:
-        _limit(*words.pop(0).split("=", 1))
-    kind, name, rest = words[0], words[1], words[2:]
+    limits = list(itertools.takewhile(lambda word: "=" in word, argv))
+    kind, name, *rest = argv[len(limits) :]
     signal.signal(
         signal.SIGTERM, lambda number, frame: os._exit(128 + number)
     )  # process 1 has no default
     _confine()
+    for word in limits:  # after the listener was sent: a low limit of files also counts those in flight, of all
+        _limit(*word.split("=", 1))
     if kind == "--command":
         try:
             os.execvp(name, [name, *rest])
