@@ -65,14 +65,16 @@ class Follower:
     def __init__(self, journal: Journal) -> None:
         self.journal = journal
         self.left, self.next = journal.since(0)
-        self.ended = False
+        self.given, self.ended = 0, False
 
     def read(self, offset: int, count: int) -> Maybe[Bytes]:
-        """The next bytes; the offset means nothing."""
+        """The next bytes; the offset only tells who reads ahead: to him it is the end, and it stays to be told."""
         if not self.left:
             self.left, self.next = self.journal.since(self.next)
         if self.left:
             return self._cut(count)
+        if offset > self.given:
+            return b""
         if not self.ended:
             self.ended = True
             return b""
@@ -80,6 +82,7 @@ class Follower:
 
     def _cut(self, count: int) -> bytes:
         data, self.left = self.left[:count], self.left[count:]
+        self.given += len(data)
         return data
 
     def write(self, offset: int, data: memoryview) -> int:
