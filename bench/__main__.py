@@ -6,6 +6,7 @@ import json
 import os
 import random
 import shlex
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -60,6 +61,25 @@ def measure(folder: Path, none: Path) -> dict[str, Figures]:
     return found
 
 
+def measure_qemu(folder: Path, none: Path) -> dict[str, Figures]:
+    """The figures of the QEMU machine, beside a loop straight on qtest in the same run."""
+    from . import qemu
+
+    on, found = ("--machine", "qemu"), {"floor": qemu.floor(folder / "disk.img")}
+    found["registers"] = served(folder, "registers", *on, "--manifest", str(none))
+    for name, value in found["registers"].items():
+        row(name, value, "bare qtest, one by one", found["floor"]["qtest round trips/s"])
+    for layout, options in (("isolated", ()), ("inside the kernel", ("--inside", "ahci"))):
+        print(f" driver {layout}")
+        found[layout] = served(folder, "disk", *on, *options)
+        for name, value in found[layout].items():
+            depth = name.rpartition(" ")[2]
+            if "4 KiB" in name:
+                base = found["floor"][f"4 KiB reads/s, depth {depth}"]
+                row(name, value, "bare loop on qtest", base)
+    return found
+
+
 def main(cores: Sequence[int]) -> None:
     """Both layouts, and a file of results."""
     about = facts()
@@ -79,6 +99,9 @@ def main(cores: Sequence[int]) -> None:
             print(layout)
             os.sched_setaffinity(0, on)
             results[layout] = measure(folder, none)
+            if shutil.which("qemu-system-x86_64"):
+                print(" QEMU")
+                results[f"{layout}, QEMU"] = measure_qemu(folder, none)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "latest.json"
     path.write_text(json.dumps(results, indent=2) + "\n")
