@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 
-from ...errors import BadArgument, PermissionDenied, ProtocolError
+from ...errors import BadArgument, PermissionDenied, ProtocolError, ServiceDown
 from ...ninep.caller import Caller
 from ...ninep.inbox import Inbox
 from ...ninep.session import Bounds, Session
@@ -134,6 +134,8 @@ class Post:
 
     def write(self, offset: int, data: memoryview) -> int:
         """Some bytes of R-messages. Raises ProtocolError, and the service is gone, when they are none."""
+        if self.pipe.ended:
+            raise ServiceDown(f"#s/{self.name}: was taken away; create it anew")
         try:
             _feed(self.inbox, data)
         except ProtocolError:
