@@ -89,6 +89,10 @@ class Top(Dir):
         self.opening: list[Pending[Raw]] = []
         self.names: dict[str, Dir | File] = {f"n{i:03}": Level(i) for i in range(100)}
         self.removed: list[str] = []
+        self.hide = False
+
+    def shows(self, name: str) -> bool:
+        return not self.hide
 
     @text(0o664)
     def ctl(self) -> str:

@@ -6,12 +6,14 @@ import asyncio
 import socket
 import threading
 from collections.abc import Callable, Coroutine
+from pathlib import Path
 from typing import Any, Self, TypeVar
 
 from lux9.errors import Lux9Error
-from lux9.ninep.server import Connection, serve_socket
+from lux9.ninep.server import Connection, serve_socket, unix_socket
 from lux9.ninep.session import Bounds
-from tests.ninep.rig import Owner, Top
+from lux9.tree import File
+from tests.ninep.rig import Memory, Owner, Top
 
 T = TypeVar("T")
 LIMIT = 10.0  # seconds that anything here may take
@@ -35,6 +37,7 @@ class Served:
         self.owner = Owner(self.top)
         self.unwelcome: Lux9Error | None = None
         self.connections: list[Connection] = []
+        self.servers: list[asyncio.Server] = []
         self.theirs: list[socket.socket] = []  # what the server closes
         self.lost = threading.Semaphore(0)
         self.batches = 0
@@ -52,6 +55,8 @@ class Served:
         self.loop.close()
 
     async def _close(self) -> None:
+        for server in self.servers:
+            server.close()
         for connection in self.connections:
             connection.close()
         while any(sock.fileno() >= 0 for sock in self.theirs):  # `run` has the limit
@@ -89,6 +94,34 @@ class Served:
         self.theirs.append(theirs)
         self.run(serve_socket(theirs, self._connection))
         return ours
+
+    def listen(self, path: Path) -> None:
+        """Serve whoever connects to a socket there, too."""
+
+        async def up() -> asyncio.Server:
+            return await asyncio.get_running_loop().create_unix_server(
+                self._connection, sock=unix_socket(path)
+            )
+
+        self.servers.append(self.run(up()))
+
+    def until(self, there: Callable[[], bool]) -> None:
+        """Return when something has come about on the server's loop."""
+
+        async def seen() -> None:
+            while not there():  # `run` has the limit
+                await asyncio.sleep(0)
+
+        self.run(seen())
+
+    def leaf(self, opened: Callable[[], object]) -> File:
+        """A file that does something when it is opened."""
+
+        def open_(mode: int) -> Memory:
+            opened()
+            return Memory(b"")
+
+        return File(0o666, open_)
 
     def event(self, text: str, n: int = -1) -> None:
         """Let the reads of `event` that wait have one."""

@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "doctor": "Tell what this host has for each machine, and what it lacks.",
     "ls": "List directories of the tree.",
     "lspci": "List the functions of the machine.",
+    "mount": "Show the tree to every program, by FUSE.",
     "put": "Write to a file of the tree.",
     "regs": "Print a function's registers, decoded.",
     "rm": "Remove files of the tree.",
@@ -125,7 +126,7 @@ def main(addr: str | None) -> None:
     """A machine's PCI hardware as files over 9P, and its drivers as ordinary programs."""
 
 
-def address() -> str:
+def where() -> str:
     """Where to dial, as told on the command line, in the environment, or by default."""
     found = click.get_current_context().find_root().params.get("addr")
     return str(found) if found else default_address()

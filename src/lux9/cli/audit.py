@@ -26,7 +26,7 @@ def default_log() -> Path:
     return Path(state) / "lux9" / "audit.jsonl"
 
 
-@click.group()
+@click.group(epilog=EXAMPLES)
 def audit() -> None:
     """Look at the audit that was kept on disk."""
 

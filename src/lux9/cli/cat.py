@@ -8,6 +8,7 @@ from contextlib import contextmanager
 
 import click
 
+from ..errors import IsADirectory
 from ..ninep.client import Client, File
 from .numbers import NUMBER, WIDTH
 from .tree import PATH, dialled, each
@@ -53,6 +54,8 @@ def copy(client: Client, path: str, offset: int, count: int | None) -> None:
     """A file's bytes to stdout."""
     out = sys.stdout.buffer
     with client.open(path) as file, progress(client, path, offset, count) as shown:
+        if file.qid.is_dir:
+            raise IsADirectory(path)
         for data in shown(file.chunks(offset, count)):
             out.write(data)
             out.flush()  # an event is seen when it comes

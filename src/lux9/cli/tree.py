@@ -10,10 +10,11 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import Lux9Error, RemoteError, number_of, text_of
+from ..errors import Disconnected, Lux9Error, number_of, text_of
 from ..ninep.client import Client
 from ..wire.messages import DMAPPEND, DMDIR, DMEXCL, Stat
-from . import address
+from . import where
+from .address import default_address
 
 if TYPE_CHECKING:
     StrType = click.ParamType[str]
@@ -25,12 +26,14 @@ MODE = "rwxrwxrwx"
 
 def dialled() -> Client:
     """A client of the running kernel. Raises UserError when there is none."""
-    return Client.dial(address())
+    return Client.dial(where())
 
 
 def told(path: str, error: Lux9Error) -> str:
     """What went wrong with a path, and for a missing file where to look."""
     text = text_of(error)
+    if number_of(error) == errno.EISDIR:
+        return f"{path}: file is a directory; `lux9 ls {path}` lists it"
     if number_of(error) != errno.ENOENT:
         return text if path in text else f"{path}: {text}"
     above = path.rstrip("/").rpartition("/")[0] or "/"
@@ -44,7 +47,9 @@ def each(paths: Iterable[str], act: Callable[[str], object]) -> None:
     for path in paths:
         try:
             act(path)
-        except RemoteError as error:
+        except Disconnected:
+            raise  # the others would fail of the same
+        except Lux9Error as error:
             click.echo(f"lux9 {command}: {told(path, error)}", err=True)
             failed = True
     if failed:
@@ -103,7 +108,7 @@ class ServedPath(StrType):
         above, slash, begun = incomplete.rpartition("/")
         addr = ctx.find_root().params.get("addr")
         try:
-            with Client.dial(addr or address()) as client:
+            with Client.dial(addr or default_address()) as client:
                 stats = client.ls(above or "/")
         except (Lux9Error, OSError):
             return []
