@@ -134,6 +134,13 @@ class Running:
         text = self.read(f"/dev/sip/servers/{name}/status")
         return dict(line.split(": ", 1) for line in text.splitlines())
 
+    def kill(self, name: str) -> int:
+        """Kill a driver's process; its number. Never 0: that would be our own process group."""
+        pid = int(self.status(name)["pid"])
+        assert pid > 1, self.status(name)
+        os.kill(pid, signal.SIGKILL)
+        return pid
+
     def audit(self, what: str = "", verdict: str = "denied") -> list[dict[str, Any]]:
         """What the audit has of a kind."""
         entries = [json.loads(line) for line in self.read("/dev/audit").splitlines()]
@@ -150,6 +157,17 @@ def no_drivers(folder: Path) -> tuple[str, str]:
     """The options for a machine that nobody drives."""
     path = folder / "none.toml"
     path.write_text("# no drivers\n")
+    return "--manifest", str(path)
+
+
+def mortal(folder: Path) -> tuple[str, str]:
+    """The options for the usual drivers, of which none is started again, or waited for, when it has died."""
+    path = folder / "mortal.toml"
+    path.write_text(
+        '[ahci]\nclass = "01.06.01"\nmodule = "lux9.drivers.ahci.main"\n'
+        'capabilities = ["pci", "mem", "irq", "dma"]\nmount = "/dev"\n'
+        '[ext4]\nfile = ["/dev/sd*/linux"]\nmodule = "lux9.fs.ext4"\nmount = "/root"\n'
+    )
     return "--manifest", str(path)
 
 

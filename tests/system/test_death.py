@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import threading
 import time
 from collections.abc import Iterator
@@ -97,7 +95,7 @@ def test_a_driver_killed_in_the_middle_of_a_read(machine: Running) -> None:
     readers = [Reader(machine, p) for p in ("/dev/sdE0/data", "/dev/sdE0/data", "/root/big.bin")]
     until(lambda: all(r.bytes > 8 << 20 for r in readers), "readers that read")
     died = time.monotonic()
-    os.kill(int(status["pid"]), signal.SIGKILL)
+    machine.kill("ahci")
     for reader in readers:
         reader.join()
         assert reader.after - died < 1.0, "a second is the limit"
@@ -117,7 +115,7 @@ def test_a_driver_killed_in_the_middle_of_a_read(machine: Running) -> None:
 
 
 def test_the_steps_of_its_end_are_in_the_audit(machine: Running) -> None:
-    os.kill(int(machine.status("ahci")["pid"]), signal.SIGKILL)
+    machine.kill("ahci")
     machine.until("/dev/sip/ctl", lambda text: text.startswith("1 ahci crashed\n"))
     done = [e for e in machine.audit(verdict="done") if e["who"].startswith("ahci/")]
     assert [e["what"] for e in done] == [
@@ -210,7 +208,7 @@ def _read_to_the_end(client: Client) -> None:
 def test_the_file_system_dies_alone(machine: Running) -> None:
     reader = Reader(machine, "/root/big.bin")
     until(lambda: reader.bytes, "a reader that reads")
-    os.kill(int(machine.status("ext4")["pid"]), signal.SIGKILL)
+    machine.kill("ext4")
     reader.join()
     machine.until("/dev/sip/ctl", lambda text: text == "1 ahci running\n2 ext4 crashed\n")
     machine.alive()

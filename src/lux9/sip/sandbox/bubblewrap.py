@@ -46,10 +46,10 @@ def arguments(command: Sequence[str], status: int, more: Sequence[str] = ()) -> 
         *("--cap-drop", "ALL", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sip"),
         *("--json-status-fd", str(status)),
         *_system(),
+        *("--size", str(TEMPORARY), "--tmpfs", "/tmp"),  # before what is seen: that may lie in /tmp
         *_seen([*_python(), *more]),
         *("--proc", "/proc", *_masked()),
         *_devices(),
-        *("--size", str(TEMPORARY), "--tmpfs", "/tmp"),
         *("--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp", "--chdir", "/tmp"),
         *("--remount-ro", "/"),
         "--",
