@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
-TESTED := mke2fs debugfs lspci bwrap libseccomp.so.2 qemu-system-x86_64 qemu-img  # programs without which tests would be skipped
+TESTED := mke2fs debugfs lspci bwrap libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3  # programs without which tests would be skipped
 
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=

@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine.vfio": GROUND | BOARD,
     "kernel": GROUND | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
     "sip": GROUND | {"wire", "tree", "ninep", "kernel", "driver"},
+    "fuse": GROUND | {"wire", "ninep"},
     "driver": GROUND | {"arch", "wire", "tree", "ninep"},
     "drivers": GROUND | {"arch", "wire", "tree", "driver"},
     "fs": GROUND | {"wire", "tree", "driver", "drivers"},
@@ -55,6 +56,7 @@ OUTSIDE: dict[str, set[str]] = {
     "rich": {"cli"},
     "uvloop": {"ninep", "driver", "cli"},
     "qemu": {"machine.qemu"},
+    "mfusepy": {"fuse"},
 }
 
 # wire is bytes in, messages out: whoever has no socket can use it all the same.

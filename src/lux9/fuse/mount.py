@@ -1,0 +1,171 @@
+"""A mount of the tree: every file with direct I/O, so that each read(2) and write(2) is one message of its count.
+
+That is what register files need: `dd bs=4 count=1 skip=4` of a BAR is one access of 4 bytes at 0x10. Event files
+wait, and a signal ends the wait. Errors arrive as errno.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import shutil
+import stat
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import mfusepy
+
+from ..errors import UserError
+from ..ninep.aclient import AsyncFile
+from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE, Stat
+from .bridge import Bridge
+
+THREADS = 512  # of libfuse: a program that waits for an interrupt keeps one
+MODES = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
+BLOCK = 512
+_FUSE = ctypes.CDLL("libfuse3.so.3")  # the library that mfusepy has loaded
+
+
+def _interrupted() -> bool:
+    """Whether the program that made the request of this thread got a signal: fuse.h."""
+    return bool(_FUSE.fuse_interrupted())
+
+
+class Tree(mfusepy.Operations):
+    """What libfuse asks, answered by 9P."""
+
+    use_ns = True
+
+    def __init__(self, address: str) -> None:
+        self.bridge = Bridge(address, _interrupted)
+        self.client = self.bridge.client
+        self.open_files: dict[int, AsyncFile] = {}
+        self.next = 1
+        self.mounted = False
+        self.uid, self.gid = os.getuid(), os.getgid()
+
+    def init(self, path: str) -> None:
+        """It is mounted."""
+        self.mounted = True
+
+    # -- names
+
+    def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
+        """stat(2), from stat(5)."""
+        return self._attributes(self.bridge.ask(self.client.stat(path)))
+
+    def _attributes(self, s: Stat) -> dict[str, Any]:
+        kind = stat.S_IFDIR if s.mode & DMDIR else stat.S_IFREG
+        return {
+            "st_ino": s.qid.path,
+            "st_mode": kind | s.mode & 0o777,
+            "st_nlink": 2 if s.mode & DMDIR else 1,
+            "st_uid": int(s.uid) if s.uid.isdigit() else self.uid,
+            "st_gid": int(s.gid) if s.gid.isdigit() else self.gid,
+            "st_size": s.length,
+            "st_blocks": -(-s.length // BLOCK),
+            "st_atime": s.atime * 1_000_000_000,
+            "st_mtime": s.mtime * 1_000_000_000,
+            "st_ctime": s.mtime * 1_000_000_000,
+        }
+
+    def readdir(self, path: str, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
+        """All names, with kind and number: libfuse leaves out what has none."""
+        here = {"st_mode": stat.S_IFDIR, "st_ino": 1}
+        yield from ((".", here, 0), ("..", here, 0))
+        for s in self.bridge.ask(self.client.ls(path)):
+            yield s.name, self._attributes(s), 0
+
+    def unlink(self, path: str) -> int:
+        """Remove a file."""
+        self.bridge.ask(self.client.remove(path))
+        return 0
+
+    def rmdir(self, path: str) -> int:
+        """Remove a directory."""
+        self.bridge.ask(self.client.remove(path))
+        return 0
+
+    def truncate(self, path: str, length: int, fh: int | None = None) -> int:
+        """What a shell's `>` does before it writes."""
+        self.bridge.ask(self.client.wstat(path, KEEP.but(length=length)))
+        return 0
+
+    def utimens(self, path: str, times: tuple[int, int] | None = None) -> int:
+        """What `touch` does."""
+        when = (times[1] if times else time.time_ns()) // 1_000_000_000
+        self.bridge.ask(self.client.wstat(path, KEEP.but(mtime=when)))
+        return 0
+
+    # -- files
+
+    def open(self, path: str, fi: Any) -> int:
+        """Open at the server, with its modes and capabilities."""
+        mode = MODES[fi.flags & os.O_ACCMODE]
+        return self._opened(self.bridge.ask(self.client.open(path, mode)), fi)
+
+    def create(self, path: str, mode: int, fi: Any) -> int:
+        """Create at the server: a service that is posted."""
+        how = MODES[fi.flags & os.O_ACCMODE]
+        return self._opened(self.bridge.ask(self.client.create(path, mode & 0o777, how)), fi)
+
+    def _opened(self, f: AsyncFile, fi: Any) -> int:
+        fi.fh, self.next = self.next, self.next + 1
+        fi.direct_io = 1
+        self.open_files[fi.fh] = f
+        return 0
+
+    def read(self, path: str, size: int, offset: int, fi: Any) -> bytes:
+        """One message, or the few that a long read takes."""
+        return self.bridge.ask(self.open_files[fi.fh].pread(offset, size))
+
+    def write(self, path: str, data: bytes, offset: int, fi: Any) -> int:
+        """As read."""
+        return self.bridge.ask(self.open_files[fi.fh].pwrite(offset, data))
+
+    def release(self, path: str, fi: Any) -> int:
+        """The last close."""
+        f = self.open_files.pop(fi.fh)
+        self.bridge.loop.call_soon_threadsafe(f.close)
+        return 0
+
+    def fsync(self, path: str, datasync: int, fi: Any) -> int:
+        """A write is with the server when it returns."""
+        return 0
+
+    def statfs(self, path: str) -> dict[str, int]:
+        """Sizes mean nothing for most of the tree."""
+        return {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}
+
+
+def mount(address: str, where: Path, allow_other: bool = False) -> None:
+    """Mount, and return when it was unmounted. Raises UserError with what is in the way."""
+    if not where.is_dir():
+        raise UserError(f"{where}: not a directory; make it first")
+    if where.is_mount():
+        raise UserError(
+            f"{where}: something is mounted there; unmount it, or name another directory"
+        )
+    options: dict[str, Any] = {"fsname": "lux9", "subtype": "9p", "max_threads": THREADS}
+    if shutil.which("fusermount3"):
+        options["auto_unmount"] = True  # also when this process is killed
+    tree = Tree(address)
+    try:
+        mfusepy.FUSE(
+            tree,
+            str(where),
+            raw_fi=True,
+            foreground=True,
+            use_ino=True,
+            allow_other=allow_other,
+            **options,
+        )
+    except RuntimeError as error:
+        if not tree.mounted:
+            raise UserError(
+                f"{where}: cannot mount (FUSE status {error}); is /dev/fuse there?"
+            ) from None
+    finally:  # a signal that ended it is how it is meant to end
+        tree.bridge.close()
