@@ -100,7 +100,7 @@ class Kernel:
         self.console = console or Console()
         self.audit = Audit(log=log)
         self.hardware = Hardware(machine, self.audit, self.console.log)
-        self.services = Services()
+        self.services = Services(self._broke)
         self.lives = {}
         self.standard = Group(STANDARD)
         self.devices: dict[str, Device] = {}
@@ -276,6 +276,10 @@ class Kernel:
         life.counts = lambda: (made.session.requests, made.session.errors)
         life.session, life.throttled = made.session, lambda: made.meter.waits
         return made
+
+    def _broke(self, name: str, owner: Process, error: ProtocolError) -> None:
+        """A driver's service does not speak 9P."""
+        self.audit.record(owner, "service", f"#s/{name}", "denied", error=error.message)
 
     def _lost(self, connection: Connection) -> None:
         self.connections.discard(connection)

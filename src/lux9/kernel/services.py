@@ -8,9 +8,10 @@ its clients stays posted while it is gone, and the next one of its name takes th
 from __future__ import annotations
 
 import socket
+from collections.abc import Callable
 from hashlib import blake2b
 
-from ..errors import Exists, NotFound
+from ..errors import Exists, NotFound, ProtocolError
 from ..ninep.caller import Attached, Caller
 from ..ninep.loopwire import connect
 from ..ninep.remote import RemoteNode, Service
@@ -42,11 +43,15 @@ class Posted:
         return f"{self.owner.name}/{self.owner.number} {s.requests} {s.bytes} {len(s.caller.table)}"
 
 
-class Services:
-    """All of them."""
+Broke = Callable[[str, Process, ProtocolError], None]
 
-    def __init__(self) -> None:
+
+class Services:
+    """All of them. `broke(name, owner, error)` is told of one that was hung up on because it spoke nonsense."""
+
+    def __init__(self, broke: Broke = lambda name, owner, error: None) -> None:
         self.posted: dict[str, Posted] = {}
+        self.broke = broke
 
     def find(self, name: str) -> Node:
         """The root of a service. Raises NotFound."""
@@ -65,7 +70,13 @@ class Services:
     ) -> None:
         """Post the server at the other end of a socket; returns when it is ready."""
         caller = Caller()
-        await connect(caller, sock, lambda: self.drop(name, caller))
+
+        def lost() -> None:
+            if isinstance(caller.gone, ProtocolError):
+                self.broke(name, owner, caller.gone)
+            self.drop(name, caller)
+
+        await connect(caller, sock, lost)
         await self.post(name, owner, caller, hold, repeats)
 
     def post(

@@ -212,7 +212,11 @@ class Requests:
                 raise self._unasked(kind, tag, buf, at, at + size)
             if tag != NOTAG and tag not in self.held:
                 self.tags.append(tag)
-            self._settle(request, kind, buf, at, at + size)
+            try:
+                self._settle(request, kind, buf, at, at + size)
+            except ProtocolError:
+                table[tag] = request  # so that `lost` tells whoever waits for it
+                raise
             at += size
         return at
 
