@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import queue
@@ -12,12 +11,11 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Generator, Sequence
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Self
 
 from lux9.cli import image
-from lux9.errors import Lux9Error
 from lux9.ninep.client import Client
 
 LIMIT = 20.0  # seconds that any wait may take
@@ -160,17 +158,6 @@ def no_drivers(folder: Path) -> tuple[str, str]:
     return "--manifest", str(path)
 
 
-def mortal(folder: Path) -> tuple[str, str]:
-    """The options for the usual drivers, of which none is started again, or waited for, when it has died."""
-    path = folder / "mortal.toml"
-    path.write_text(
-        '[ahci]\nclass = "01.06.01"\nmodule = "lux9.drivers.ahci.main"\n'
-        'capabilities = ["pci", "mem", "irq", "dma"]\nmount = "/dev"\n'
-        '[ext4]\nfile = ["/dev/sd*/linux"]\nmodule = "lux9.fs.ext4"\nmount = "/root"\n'
-    )
-    return "--manifest", str(path)
-
-
 def source(folder: Path, big: int = BIG) -> Path:
     """A directory to make an image of."""
     folder.mkdir()
@@ -203,21 +190,6 @@ def children(pid: int) -> list[int]:
     return found + [n for child in found for n in children(child)]
 
 
-@contextlib.contextmanager
-def refused() -> Generator[list[str], None, None]:
-    """The block is refused by the other side; why is put into the list."""
-    why = list[str]()
-    try:
-        yield why
-    except Lux9Error as error:
-        why.append(error.message)
-    else:
-        raise AssertionError("it was not refused")
-
-
 def environment(**more: str) -> dict[str, str]:
     """This process's environment without a kernel's address, and more."""
     return {k: v for k, v in os.environ.items() if k != "LUX9_ADDR"} | more
-
-
-Options = Sequence[str]
