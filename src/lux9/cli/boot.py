@@ -74,6 +74,12 @@ Examples:
     metavar="FILE",
     help="Keep the audit there, too; without --exec it is kept in ~/.local/state/lux9.",
 )
+@click.option(
+    "--learn",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Give drivers every right, and write the smallest manifest that the run needed.",
+)
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
 @click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")
 @click.option("--device", "devices", multiple=True, metavar="STR", help="qemu: any -device of its.")
@@ -90,6 +96,7 @@ def boot(
     inside: tuple[str, ...],
     isolation: str | None,
     audit: Path | None,
+    learn: Path | None,
     verbose: bool,
     **hardware: Any,
 ) -> None:
@@ -109,10 +116,27 @@ def boot(
         console = Console(quiet=command is not None and not verbose)
         log = _log(audit, command is None, console)
         system = System(
-            made, stanzas, path, inside=inside, isolation=level, console=console, log=log
+            made,
+            stanzas,
+            path,
+            inside=inside,
+            isolation=level,
+            console=console,
+            log=log,
+            learn=learn is not None,
         )
         status = run(_serve(system, command))
+        if learn is not None:
+            _keep(learn, system.launcher.learnt())
     sys.exit(status)
+
+
+def _keep(path: Path, manifest: str) -> None:
+    """Write what was learnt."""
+    try:
+        path.write_text(manifest)
+    except OSError as error:
+        raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
 def _socket(listen: str | None, command: str | None, undo: contextlib.ExitStack) -> Path:

@@ -43,9 +43,10 @@ class System:
         isolation: Level | None = None,
         console: Console | None = None,
         log: AuditLog | None = None,
+        learn: bool = False,
     ) -> None:
         self.kernel = Kernel(machine, console, log)
-        self.launcher = Launcher(self.kernel, stanzas, Isolation(isolation, inside))
+        self.launcher = Launcher(self.kernel, stanzas, Isolation(isolation, inside), learn=learn)
         self.path = path
         self.undo = AsyncExitStack()
 

@@ -19,6 +19,7 @@ from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.process import ALL, Cap
 from .device import SipDir
+from .learn import Notebook, manifest
 from .life import Starter
 from .matching import Matching
 from .sandbox.isolation import Isolation
@@ -33,7 +34,7 @@ MOST = 1000  # servers
 class Launcher:
     """All SIPs. `isolation`: how far they are kept apart; else as far as this host can.
 
-    `learn`: every driver gets every capability, and what it uses of them is seen in its process.
+    `learn`: every driver gets every capability, and `learnt` tells which of them it used.
     """
 
     def __init__(
@@ -46,9 +47,11 @@ class Launcher:
         learn: bool = False,
     ) -> None:
         self.kernel = kernel
-        self.stanzas: list[Stanza] = (
-            [replace(s, capabilities=ALL) for s in stanzas] if learn else list(stanzas)
-        )
+        self.stanzas: list[Stanza] = list(stanzas)
+        self.notebook: Notebook | None = None
+        if learn:
+            self.stanzas = [replace(s, capabilities=ALL) for s in stanzas]
+            self.notebook = kernel.hardware.context.audit = Notebook(kernel.audit)
         self.isolation = isolation or Isolation()
         self.sips: list[Sip] = []
         self.made = 0
@@ -66,6 +69,17 @@ class Launcher:
     def protects(self) -> bool:
         """Whether the machine stops DMA outside a function's arena."""
         return self.kernel.machine.protects
+
+    def learnt(self) -> str:
+        """The smallest manifest that this run would have needed, of the drivers that ran."""
+        assert self.notebook is not None, "nothing was learnt"
+        ran: dict[str, list[str]] = {}
+        for sip in self.sips:
+            if sip.life is not None:
+                self.notebook.met(sip.life.process)
+                ran.setdefault(sip.stanza.name, []).append(sip.name)
+        found = [(s, self.notebook.needs(ran[s.name])) for s in self.stanzas if s.name in ran]
+        return manifest(found)
 
     # -- what there is
 
@@ -249,6 +263,8 @@ class Launcher:
         if posted is not None and posted.owner is life.process:
             posted.service.caller.wire.close()
             self.kernel.services.drop(sip.name, posted.service.caller)
+        if self.notebook is not None:
+            self.notebook.met(life.process)
         sip.crash = self.kernel.end(life.process).text(why, sip.output)
         sip.child, sip.last_exit = None, why
         self.kernel.audit.record(life.process, "sip end", sip.name, "done", outcome=why)

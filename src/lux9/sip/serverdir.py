@@ -19,8 +19,7 @@ from ..wire.node import Handle
 from . import life, usage
 from .manifest import NAME, capability, limit
 from .matching import Matching
-from .policy import Restarts
-from .policy import rule as parse_rule
+from .policy import Restarts, rule as parse_rule
 from .server import Sip
 from .stanza import Stanza
 
