@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import pytest
+from hypothesis import settings
+
+settings.register_profile("lux9", deadline=None)  # a busy machine is no failure
+settings.load_profile("lux9")
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
