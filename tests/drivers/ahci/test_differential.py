@@ -106,12 +106,11 @@ async def work(s: Started) -> None:
         await disk.read(lba, count)
         await disk.write(lba, memoryview(bytes(range(256)) * 2 * count))
     await disk.flush()
-    await s.disk(1).read(5, 1)
 
 
 async def traced(name: str, path: Path) -> list[Access]:
     maker = Maker(name, path)
-    async with maker.start(2) as s:
+    async with maker.start() as s:  # one disk: two that come up at once take turns as it happens
         await s.sleepy()
         await work(s)
         rig = s.rig
