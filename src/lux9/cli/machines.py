@@ -31,7 +31,6 @@ class Wanted:
         """The options given that the QEMU machine alone has."""
         given = {
             "--cdrom": self.cdroms,
-            "--device": self.devices,
             "--drive": self.drives,
             "--memory": self.memory,
             "--qemu": self.program,
@@ -61,7 +60,8 @@ def _sim(wanted: Wanted) -> Machine:
 
     if options := wanted.only_qemu():
         raise UserError(f"{options[0]}: only with --machine qemu")
-    return q35([Path(_raw(disk)) for disk in wanted.disks], read_only=wanted.read_only)
+    disks = [Path(_raw(disk)) for disk in wanted.disks]
+    return q35(disks, devices=wanted.devices, read_only=wanted.read_only)
 
 
 def _raw(disk: str) -> str:

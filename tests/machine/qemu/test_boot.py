@@ -103,8 +103,8 @@ def test_what_is_wrong_is_told_in_one_line(args: list[str], words: str) -> None:
 
 
 def test_an_option_of_qemus_on_the_embedded_machine() -> None:
-    done = lux9("boot", "--device", "edu", "--exec", "true")
-    assert (done.returncode, done.stderr) == (1, "lux9 boot: --device: only with --machine qemu\n")
+    done = lux9("boot", "--drive", "if=none", "--exec", "true")
+    assert (done.returncode, done.stderr) == (1, "lux9 boot: --drive: only with --machine qemu\n")
 
 
 def test_the_log_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:

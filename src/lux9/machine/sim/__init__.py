@@ -9,6 +9,7 @@ from typing import Union
 
 from ...errors import UserError
 from ...models.ahci import Ahci
+from ...models.cards import card
 from ...models.disk import Disk
 from ...models.pci import PciFunction
 from ...models.q35 import HostBridge, Lpc, Smbus
@@ -28,14 +29,16 @@ MOST = PORTS * (1 + len(FURTHER))
 def q35(
     disks: Sequence[Image] = (),
     *,
+    devices: Sequence[str] = (),
     read_only: bool = False,
     plan: Plan | None = None,
     virtual: bool = False,
 ) -> Sim:
     """The board: host bridge, LPC, SMBus, and an AHCI controller at 0000:00:1f.2 with `disks` on its ports.
 
-    A disk is the path of a raw image, or an open `Disk`. More than six go to further controllers. Raises
-    UserError for an image that cannot be a disk; images opened until then are closed.
+    A disk is the path of a raw image, or an open `Disk`. More than six go to further controllers. `devices` are
+    cards of `models.cards`, such as `edu`. Raises UserError for an image that cannot be a disk; images opened
+    until then are closed.
     """
     if len(disks) > MOST:
         raise UserError(f"{len(disks)} disks: the board has room for {MOST}")
@@ -47,6 +50,8 @@ def q35(
             *_controllers(opened),
             (0x1F << 3 | 3, Smbus()),
         ]
+        for text in devices:
+            chips.append(card(text, [devfn for devfn, _ in chips]))
         sim = Sim(chips, plan=plan, virtual=virtual)
         undo.pop_all()
     return sim
