@@ -126,7 +126,7 @@ def commands() -> list[str]:
 
 def messages() -> list[str]:
     """Every message of every dialect, as intro(5) writes them."""
-    from lux9.wire.messages import DIALECTS
+    from lux9.wire.dialects import DIALECTS
 
     lines: list[str] = []
     for dialect in DIALECTS.values():

@@ -24,7 +24,7 @@ with atheris.instrument_imports(include=["lux9.wire", "lux9.errors"]):
 
     Writer: Any = codec.Writer
     Writer.function = instrumented
-    from lux9.wire import messages
+    from lux9.wire import dialects
 
 HEADER = 4  # size[4], which `mended` makes true
 
@@ -42,7 +42,7 @@ def test_one(data: bytes) -> None:
     if not data:
         return
     wire = mended(data)
-    for dialect in messages.DIALECTS.values():
+    for dialect in dialects.DIALECTS.values():
         try:
             tag, message = dialect.decode(wire)
         except codec.DecodeError:
@@ -54,7 +54,7 @@ def test_one(data: bytes) -> None:
 
 def seeds() -> list[bytes]:
     """An empty body for every message of every dialect."""
-    numbers = {n for dialect in messages.DIALECTS.values() for n in dialect.types}
+    numbers = {n for dialect in dialects.DIALECTS.values() for n in dialect.types}
     return [bytes([1, number]) + bytes(34) for number in sorted(numbers)]
 
 

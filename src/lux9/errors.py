@@ -28,6 +28,8 @@ PLAN9: dict[int, str] = {
     e.EMFILE: "too many open files",
     e.EFBIG: "file too large",
     e.ENOSPC: "no space left",
+    e.EXDEV: "not within one directory",
+    e.ENODATA: "no such attribute",
     e.EROFS: "file system is read only",
     e.EPIPE: "connection closed",
     e.ENAMETOOLONG: "name too long",
@@ -128,6 +130,24 @@ class NotSupported(Lux9Error):
     """The file or the protocol has no such operation."""
 
     errno = e.EOPNOTSUPP
+
+
+class CrossDevice(Lux9Error):
+    """A file cannot be moved there by giving it another name; copy it."""
+
+    errno = e.EXDEV
+
+
+class NoAttribute(Lux9Error):
+    """The file has no extended attribute of that name."""
+
+    errno = e.ENODATA
+
+
+class TooManyLinks(Lux9Error):
+    """A symbolic link leads to itself, or the chain is too long."""
+
+    errno = e.ELOOP
 
 
 class ReadOnly(Lux9Error):

@@ -6,7 +6,8 @@ settled it: no task, no turn of the loop. `cancel` is the other way: whoever ask
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
 
 from typing_extensions import TypeIs
@@ -175,6 +176,93 @@ def waits(value: object) -> TypeIs[Pending[Any]]:
 def after(value: Maybe[T], fn: Callable[[T], Maybe[U]]) -> Maybe[U]:
     """`fn` of the value: now if it is there, else when it comes."""
     return value.map(fn) if waits(value) else fn(value)
+
+
+def rescued(act: Callable[[], Maybe[T]], other: Callable[[Exception], Maybe[T]]) -> Maybe[T]:
+    """What `act` gives, now or later; when that fails, what `other` makes of the error."""
+    try:
+        made = act()
+    except Exception as error:
+        return other(error)
+    if not waits(made):
+        return made
+    first: Pending[T] = made
+    out: Pending[T] = Pending(first.cancel)
+
+    def done(p: Pending[T]) -> None:
+        try:
+            value: Maybe[T] = p.result()
+        except Exception as error:
+            try:
+                value = other(error)
+            except Exception as last:
+                out.fail(last)
+                return
+        out.follow(value)
+
+    first.then(done)
+    return out
+
+
+def gather(items: Sequence[U], ask: Callable[[U], Maybe[T]], window: int = 64) -> Maybe[list[T]]:
+    """`ask` of each item, in their order, at most `window` of them on their way; the first error is all's."""
+    work = _Gathering(items, ask, window)
+    work.go()
+    if work.left or work.out.done:
+        return work.out
+    return work.values
+
+
+class _Gathering(Generic[U, T]):
+    """The state of one `gather`; a loop, not a chain: a thousand answers that come at once are no depth."""
+
+    def __init__(self, items: Sequence[U], ask: Callable[[U], Maybe[T]], window: int) -> None:
+        self.items, self.ask, self.window = items, ask, window
+        self.values: list[Any] = [None] * len(items)
+        self.left, self.at, self.going = len(items), 0, False
+        self.asked: dict[int, Pending[T]] = {}
+        self.out: Pending[list[T]] = Pending(self._stop)
+
+    def go(self) -> None:
+        """Ask for more, as many as the window takes."""
+        if self.going:
+            return
+        self.going = True
+        while self.at < len(self.items) and len(self.asked) < self.window and not self.out.done:
+            i, self.at = self.at, self.at + 1
+            try:
+                got = self.ask(self.items[i])
+            except Exception as error:
+                self._failed(error)
+                break
+            if waits(got):
+                self.asked[i] = got
+                got.then(partial(self._settled, i))
+            else:
+                self.values[i] = got
+                self.left -= 1
+        self.going = False
+
+    def _settled(self, i: int, p: Pending[T]) -> None:
+        self.asked.pop(i, None)
+        try:
+            self.values[i] = p.result()
+        except Exception as error:
+            self._failed(error)
+            return
+        self.left -= 1
+        self.go()
+        if not self.left and not self.going:
+            self.out.resolve(self.values)
+
+    def _failed(self, error: Exception) -> None:
+        self._stop()
+        self.out.fail(error)
+
+    def _stop(self) -> None:
+        asked, self.asked = self.asked, {}
+        for pending in asked.values():
+            pending.cancel()
 
 
 def run(coroutine: Coroutine[Any, Any, T]) -> Pending[T]:

@@ -10,10 +10,10 @@ from pathlib import Path
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from lux9.errors import NotADirectory, NotFound, NotSupported
+from lux9.errors import NotADirectory, NotFound, NotSupported, TooManyLinks
 from lux9.fs.inode import EXTENTS_FL, Inode
 from lux9.fs.nodes import DirListing, Ext4Node, FileHandle, InlineHandle, root_of
-from lux9.fs.volume import TooManyLinks, Volume
+from lux9.fs.volume import Volume
 from lux9.pending import Maybe, Pending, after, waits
 from lux9.wire.node import Node, Opened
 from tests.fs.images import GIB, Shuffled, find, look, node, read, taken

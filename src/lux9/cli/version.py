@@ -7,7 +7,7 @@ import platform
 import click
 
 from .. import __version__
-from ..wire.messages import DIALECTS
+from ..wire.dialects import DIALECTS
 
 EXAMPLES = """
 \b

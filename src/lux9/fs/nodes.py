@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from ..errors import NotADirectory, NotFound, NotSupported, ReadOnly
+from ..errors import NotADirectory, NotFound, NotSupported, ReadOnly, TooManyLinks
 from ..pending import Maybe, after
-from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, Qid, Stat
+from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, QTSYMLINK, Qid, Stat
 from ..wire.node import Bytes, Created, Node, Opened
 from .inode import INLINE_DATA_FL, Inode
 from .libext2 import Corrupt
-from .volume import TooManyLinks, Volume
+from .volume import Volume
 
 NEVER = 0xFFFFFFFF  # times are 32 bits in stat(5), until 2106
 
@@ -25,7 +25,7 @@ NEVER = 0xFFFFFFFF  # times are 32 bits in stat(5), until 2106
 def qid_of(inode: Inode) -> Qid:
     """The path is the inode with its generation; the version grows with every change that ext4 records."""
     changed = inode.version + (inode.ctime >> 20) + (inode.mtime >> 20)  # about milliseconds
-    kind = QTDIR if inode.is_dir else QTFILE
+    kind = QTDIR if inode.is_dir else QTSYMLINK if inode.is_link else QTFILE
     return Qid(kind, changed & 0xFFFFFFFF or 1, inode.generation << 32 | inode.ino)
 
 

@@ -8,13 +8,12 @@ Names are bytes on the disk; one that is not UTF-8 is shown with `\xNN` escapes 
 
 from __future__ import annotations
 
-import errno
 from collections.abc import Callable
 from typing import Self
 
-from ..errors import Lux9Error, NotADirectory, NotFound, NotSupported
+from ..errors import NotADirectory, NotFound, NotSupported, TooManyLinks
 from ..pending import Maybe, after
-from ..wire.node import Bytes
+from ..wire.node import LOOPS, Bytes
 from .blocks import BlockFile
 from .extents import Mapper
 from .inode import ENCRYPT_FL, FAST_LINK, INLINE_DATA_FL, KINDS, ROOT_INO, Inode, decode
@@ -26,16 +25,9 @@ from .reading import read_run, read_runs
 from .runs import HOLE, Run
 from .superblock import Refused, read_superblock
 
-LOOPS = 40  # links followed in one walk, as Linux does: path_resolution(7)
 LONGEST = 4096  # bytes of a link's target: PATH_MAX
 KEPT_INODES = 1 << 15
 KEPT_NAMES = 1 << 18  # of all directories together
-
-
-class TooManyLinks(Lux9Error):
-    """A symbolic link leads to itself, or the chain is too long."""
-
-    errno = errno.ELOOP
 
 
 class Volume:

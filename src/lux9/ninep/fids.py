@@ -5,19 +5,31 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Any, NoReturn
+from typing import Any, NoReturn, Protocol
 
 from ..errors import BadArgument, Lux9Error
-from ..pending import Maybe
+from ..pending import Maybe, waits
 from ..wire import messages as m
-from ..wire.messages import Qid, Stat
+from ..wire.linux import Entry
+from ..wire.messages import Qid
 from ..wire.node import Bytes, Node
+
+
+class Record(Protocol):
+    """What a directory read gives, one for each file: a dialect's stat."""
+
+    def put(self) -> bytes:
+        """As it goes over the wire."""
+        ...
 
 
 class Fid:
     """A file that the client names. `node` is None while the walk or attach that makes it is on its way."""
 
-    __slots__ = ("entries", "handle", "name", "node", "opened", "orclose", "read", "write")
+    __slots__ = (
+        *("ending", "entries", "handle", "name", "node", "opened", "orclose", "read", "rows"),
+        "write",
+    )
 
     def __init__(self, node: Node | None, name: str) -> None:
         self.node, self.name = node, name
@@ -26,6 +38,8 @@ class Fid:
         self.read: Callable[[int, int], Maybe[Bytes]] | None = None
         self.write: Callable[[int, memoryview], Maybe[int]] | None = None
         self.entries: Packed | None = None
+        self.rows: Rows | None = None
+        self.ending: Callable[[], None] | None = None  # called once when the file is let go
 
     def below(self, *names: str) -> str:
         """The path of a file below this one, in words."""
@@ -45,11 +59,15 @@ class Fid:
         if node is not None:
             gone: Any = Revoked(node.qid, why)
             self.node, self.opened, self.entries = gone, opened, None
+            self.rows = None
             self.read = self.write = gone.refuse
 
     def close(self) -> None:
         """Let the file go."""
         handle, self.handle = self.handle, None
+        if self.ending is not None:
+            ending, self.ending = self.ending, None
+            ending()
         self.read = self.write = self.node = None
         if handle is not None:
             handle.close()
@@ -73,7 +91,7 @@ class Packed:
 
     __slots__ = ("entries", "starts")
 
-    def __init__(self, stats: Iterable[Stat]) -> None:
+    def __init__(self, stats: Iterable[Record]) -> None:
         self.entries = [stat.put() for stat in stats]
         self.starts = [0, *accumulate(len(entry) for entry in self.entries)]
 
@@ -87,3 +105,39 @@ class Packed:
             size = len(self.entries[first])
             raise BadArgument(f"count {count} is too small for the next entry, of {size} bytes")
         return b"".join(self.entries[first:last])
+
+
+class Rows:
+    """A directory's entries as Treaddir gives them: an entry's offset is the place of the one behind it."""
+
+    __slots__ = ("entries", "starts")
+
+    def __init__(self, entries: Iterable[Entry]) -> None:
+        self.entries = [
+            Entry(e.qid, at, e.type, e.name).put() for at, e in enumerate(entries, start=1)
+        ]
+        self.starts = [0, *accumulate(len(entry) for entry in self.entries)]
+
+    def cut(self, offset: int, count: int) -> bytes:
+        """The whole entries from the offset on that fit into `count`. Raises BadArgument when not one does."""
+        if offset >= len(self.entries):
+            return b""
+        last = bisect_right(self.starts, self.starts[offset] + count) - 1
+        if last == offset:
+            raise BadArgument(f"count {count} is too small for the next entry")
+        return b"".join(self.entries[offset:last])
+
+
+def opening(f: Fid, act: Callable[[], Maybe[Any]]) -> Maybe[Any]:
+    """A fid counts as open while the open is on its way, and is as it was if that fails or is given up."""
+
+    def over(_: object = None) -> None:
+        f.opened = f.handle is not None
+
+    f.opened = True
+    try:
+        opened = act()
+    except Exception:
+        over()
+        raise
+    return opened.ended(over) if waits(opened) else opened

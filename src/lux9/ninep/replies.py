@@ -12,7 +12,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from ..errors import Interrupted, LimitReached, Lux9Error, text_of
+from ..errors import Interrupted, LimitReached, Lux9Error, number_of, text_of
 from ..pending import Maybe, Pending, waits
 from ..wire import messages as m
 from ..wire.codec import Message
@@ -23,6 +23,7 @@ from .fids import Fid
 DATA = struct.Struct("<IBHI")  # header, count[4]
 MSIZE = (1 << 20) + IOHDR
 COPY = 8192  # bytes from which an answer's data is sent beside its header instead of joined to it
+ERRHDR = 13  # what an Rerror has beside its text, at most
 LONGEST = 0xFFFF  # bytes of an error's text: a string's count has 16 bits
 
 
@@ -76,6 +77,7 @@ class Replies:
         self.out: list[Bytes] = []
         self.unsent = 0  # bytes of long answers in `out`
         self.receiving = False
+        self.refusal: Callable[[str, int], Message] = plain
 
     @property
     def full(self) -> bool:
@@ -167,9 +169,15 @@ class Replies:
         self.out.append(packet)
 
     def failed(self, tag: int, error: Exception, what: str, path: str) -> None:
-        """An Rerror: `what` was asked of the file `path`."""
+        """An Rerror, or what the dialect has in its stead: `what` was asked of the file `path`."""
         self.errors += 1
         self.owner.refused(error, what, path)
         text = text_of(error).replace("\0", "\\0").encode(errors="backslashreplace")
-        room = min(self.msize - 9, LONGEST)
-        self.out.append(m.Rerror(text[:room].decode(errors="ignore")).encode(tag))
+        room = min(self.msize - ERRHDR, LONGEST)
+        refusal = self.refusal(text[:room].decode(errors="ignore"), number_of(error))
+        self.out.append(refusal.encode(tag))
+
+
+def plain(text: str, number: int) -> m.Rerror:
+    """The refusal of 9P2000."""
+    return m.Rerror(text)

@@ -28,20 +28,28 @@ from ..errors import (
 from ..pending import Maybe, after, waits
 from ..wire import messages as m
 from ..wire.codec import HEADER, NOFID, Dialect, Message
-from ..wire.messages import IOHDR, Qid, Stat
+from ..wire.dialects import choose
+from ..wire.messages import IOHDR, Qid
 from ..wire.node import Node
-from .fids import Fid, Packed
+from .fids import Fid, Packed, Record, opening
 from .replies import COPY, DATA, Bounds, Owner, Replies
+from .speaking import Act, parse, speak
 from .walks import check_name, check_names, steps
 
 READ = struct.Struct("<IQI")  # fid[4] offset[8] count[4]
 LEAST_MSIZE = 256
+REQUESTS = [
+    (kind, cls.__name__) for kind, cls in m.P9.types.items() if cls.__name__.startswith("T")
+]
 
 
 class Session(Replies):
-    """The fids and tags of one connection."""
+    """The fids and tags of one connection; `acts` says who answers which request of its dialect."""
 
     dialect: Dialect | None = None
+    acts: dict[int, Act]
+    linked = False  # a walk finds symbolic links themselves
+    directory: Callable[[Fid], Maybe[Sequence[Record]]] | None = None  # how one is read, if not so
 
     # -- bytes in
 
@@ -122,21 +130,23 @@ class Session(Replies):
                 raise ProtocolError(f"message {kind} before Tversion")
             if tag in self.waiting:
                 raise ProtocolError(f"tag {tag} is in use")
-        request = (self.dialect or m.P9).parse(kind, buf, at, end)
-        name = type(request).__name__
-        act: Callable[[Any], Maybe[Message]] | None = getattr(self, "_" + name.lower(), None)
+            act = self.acts.get(kind)
+        else:
+            act = self._tversion
+        request = parse(self.dialect or m.P9, kind, buf, at, end)
         if act is None:
-            raise ProtocolError(f"{name} is not a request")
+            raise ProtocolError(f"{type(request).__name__} is not a request")
         return request, act
 
     def _path(self, request: Message, fid: int) -> str:
         """Which file it is about, in words."""
         f = self.fids.get(fid)
         if f is None:
-            return request.aname if isinstance(request, m.Tattach) else ""
+            return getattr(request, "aname", "")
         if isinstance(request, m.Twalk):
             return f.below(*request.names)
-        return f.below(request.name) if isinstance(request, m.Tcreate) else f.name
+        name = getattr(request, "name", "")
+        return f.below(name) if name else f.name
 
     # -- the session
 
@@ -144,8 +154,10 @@ class Session(Replies):
         if t.msize < LEAST_MSIZE:
             raise BadArgument(f"msize {t.msize}: at least {LEAST_MSIZE}")
         self.reset()
-        family = t.version.partition(".")[0]
-        self.dialect = m.DIALECTS.get(t.version) or m.DIALECTS.get(family)
+        self.dialect = choose(t.version)
+        if self.dialect is not None:
+            self.acts = {kind: getattr(self, "_" + name.lower()) for kind, name in REQUESTS}
+            speak(self, self.dialect)
         self.msize = min(t.msize, self.bounds.msize)
         self.most = self.msize - IOHDR
         return m.Rversion(self.msize, self.dialect.version if self.dialect else "unknown")
@@ -158,13 +170,13 @@ class Session(Replies):
     def _tattach(self, t: m.Tattach) -> Maybe[m.Rattach]:
         if t.afid != NOFID:
             raise BadFid(f"afid {t.afid}: no authentication here; attach with afid NOFID")
-        hold = self._hold(t.fid, t.aname or "/")
+        hold = self.hold(t.fid, t.aname or "/")
 
         def made(node: Node) -> m.Rattach:
             hold.node = node
             return m.Rattach(node.qid)
 
-        return self._or_drop(t.fid, hold, lambda: after(self.owner.attach(t.uname, t.aname), made))
+        return self.or_drop(t.fid, hold, lambda: after(self.owner.attach(t.uname, t.aname), made))
 
     def _tflush(self, t: m.Tflush) -> m.Rflush:
         w = self.end(t.oldtag)
@@ -174,7 +186,7 @@ class Session(Replies):
 
     # -- fids
 
-    def _hold(self, number: int, name: str) -> Fid:
+    def hold(self, number: int, name: str) -> Fid:
         """A new fid, of no file yet."""
         if number == NOFID:
             raise BadFid("NOFID is not a fid")
@@ -185,7 +197,7 @@ class Session(Replies):
         hold = self.fids[number] = Fid(None, name)
         return hold
 
-    def _or_drop(self, number: int, hold: Fid, act: Callable[[], Maybe[Any]]) -> Maybe[Any]:
+    def or_drop(self, number: int, hold: Fid, act: Callable[[], Maybe[Any]]) -> Maybe[Any]:
         """A fid that is being made goes away again when making it fails, or nobody waits for it."""
 
         def drop(_: object = None) -> None:
@@ -199,26 +211,27 @@ class Session(Replies):
             raise
         return made.ended(drop) if waits(made) else made
 
-    def _fid(self, number: int) -> tuple[Fid, Node]:
+    def known(self, number: int) -> tuple[Fid, Node]:
+        """A fid and its file. Raises BadFid."""
         f = self.fids.get(number)
         if f is None or f.node is None:
             raise BadFid(f"fid {number} is unknown")
         return f, f.node
 
-    def _closed(self, number: int) -> tuple[Fid, Node]:
+    def unopened(self, number: int) -> tuple[Fid, Node]:
         """A fid that is not open."""
-        f, node = self._fid(number)
+        f, node = self.known(number)
         if f.opened:
             raise BadFid(f"fid {number} is open already; walk to a new one before opening")
         return f, node
 
     def _twalk(self, t: m.Twalk) -> Maybe[m.Rwalk]:
-        f, node = self._closed(t.fid)
+        f, node = self.unopened(t.fid)
         check_names(t.names)
         name = f.below(*t.names)
         if t.newfid == t.fid:
-            return after(steps(node, t.names), lambda got: _moved(f, got, name))
-        hold = self._hold(t.newfid, name)
+            return after(steps(node, t.names, self.linked), lambda got: _moved(f, got, name))
+        hold = self.hold(t.newfid, name)
 
         def walked(got: tuple[Node | None, tuple[Qid, ...]]) -> m.Rwalk:
             hold.node = got[0]
@@ -226,10 +239,12 @@ class Session(Replies):
                 del self.fids[t.newfid]
             return m.Rwalk(got[1])
 
-        return self._or_drop(t.newfid, hold, lambda: after(steps(node, t.names), walked))
+        return self.or_drop(
+            t.newfid, hold, lambda: after(steps(node, t.names, self.linked), walked)
+        )
 
     def _topen(self, t: m.Topen) -> Maybe[m.Ropen]:
-        f, node = self._closed(t.fid)
+        f, node = self.unopened(t.fid)
         is_dir = node.qid.is_dir
         if is_dir and t.mode & m.ORCLOSE:
             raise IsADirectory(f"{f.name} cannot be removed on close")
@@ -238,10 +253,10 @@ class Session(Replies):
             f.start(handle, t.mode, is_dir)
             return m.Ropen(node.qid, self.most)
 
-        return _opening(f, lambda: after(node.open(t.mode), opened))
+        return opening(f, lambda: after(node.open(t.mode), opened))
 
     def _tcreate(self, t: m.Tcreate) -> Maybe[m.Rcreate]:
-        f, node = self._closed(t.fid)
+        f, node = self.unopened(t.fid)
         if not node.qid.is_dir:
             raise NotADirectory(f"{f.name}; nothing is created in a file")
         check_name(t.name)
@@ -253,10 +268,10 @@ class Session(Replies):
             f.start(made[1], t.mode, made[0].qid.is_dir)
             return m.Rcreate(made[0].qid, self.most)
 
-        return _opening(f, lambda: after(node.create(t.name, t.perm, t.mode), created))
+        return opening(f, lambda: after(node.create(t.name, t.perm, t.mode), created))
 
     def _tread(self, t: m.Tread) -> Maybe[m.Rread]:
-        f, node = self._fid(t.fid)
+        f, node = self.known(t.fid)
         if f.handle is None:
             raise BadFid(f"fid {t.fid} is not open")
         if not node.qid.is_dir:
@@ -265,24 +280,28 @@ class Session(Replies):
         if f.entries is not None and t.offset:
             return m.Rread(f.entries.cut(t.offset, count))
 
-        def listed(stats: Sequence[Stat]) -> m.Rread:
-            f.entries = Packed(stats)
+        def listed(records: Sequence[Record]) -> m.Rread:
+            f.entries = Packed(records)
             return m.Rread(f.entries.cut(t.offset, count))
 
-        return after(f.handle.entries(), listed)
+        return after(self.listing(f), listed)
+
+    def listing(self, f: Fid) -> Maybe[Sequence[Record]]:
+        """An open directory's records as this dialect reads them."""
+        return self.directory(f) if self.directory is not None else f.handle.entries()
 
     def _twrite(self, t: m.Twrite) -> m.Rwrite:
-        f, node = self._fid(t.fid)
+        f, node = self.known(t.fid)
         if node.qid.is_dir:
             raise IsADirectory(f"{f.name} cannot be written")
         raise BadFid(f"fid {t.fid} is not open{' for writing' if f.handle is not None else ''}")
 
     def _tclunk(self, t: m.Tclunk) -> Maybe[m.Rclunk]:
-        return after(self._drop(t.fid), lambda _: m.Rclunk())
+        return after(self.drop(t.fid), lambda _: m.Rclunk())
 
-    def _drop(self, number: int) -> Maybe[None]:
+    def drop(self, number: int) -> Maybe[None]:
         """Let a fid go, with all that waits on it."""
-        f, node = self._fid(number)
+        f, node = self.known(number)
         del self.fids[number]
         self.interrupt(number, f.name)
         f.close()
@@ -296,17 +315,17 @@ class Session(Replies):
         self.wake()
 
     def _tremove(self, t: m.Tremove) -> Maybe[m.Rremove]:
-        f, node = self._fid(t.fid)
+        f, node = self.known(t.fid)
         f.orclose = False
-        self._drop(t.fid)  # even when the remove fails (remove(5))
+        self.drop(t.fid)  # even when the remove fails (remove(5))
         return after(node.remove(), lambda _: m.Rremove())
 
     def _tstat(self, t: m.Tstat) -> Maybe[m.Rstat]:
-        _, node = self._fid(t.fid)
+        _, node = self.known(t.fid)
         return after(node.stat(), m.Rstat)
 
     def _twstat(self, t: m.Twstat) -> Maybe[m.Rwstat]:
-        _, node = self._fid(t.fid)
+        _, node = self.known(t.fid)
         return after(node.wstat(t.stat), lambda _: m.Rwstat())
 
     # -- the end
@@ -342,21 +361,6 @@ def _moved(f: Fid, got: tuple[Node | None, tuple[Qid, ...]], name: str) -> m.Rwa
     if node is not None:
         f.node, f.name = node, name
     return m.Rwalk(qids)
-
-
-def _opening(f: Fid, act: Callable[[], Maybe[Any]]) -> Maybe[Any]:
-    """A fid counts as open while the open is on its way, and is as it was if that fails or is given up."""
-
-    def over(_: object = None) -> None:
-        f.opened = f.handle is not None
-
-    f.opened = True
-    try:
-        opened = act()
-    except Exception:
-        over()
-        raise
-    return opened.ended(over) if waits(opened) else opened
 
 
 __all__ = ["Bounds", "Owner", "Session"]

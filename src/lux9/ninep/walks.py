@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from ..errors import BadArgument, Lux9Error, NotADirectory
 from ..pending import Maybe, Pending
+from ..wire.links import look
 from ..wire.messages import MAXWELEM, Qid
 from ..wire.node import Node
 
@@ -28,37 +29,44 @@ def check_name(name: str) -> None:
         raise BadArgument(f"{name!r} is not a file name")
 
 
-def steps(node: Node, names: Sequence[str], qids: tuple[Qid, ...] = ()) -> Maybe[Steps]:
-    """Walk. A first name that fails is an error; a later one ends the walk and tells how far it came."""
+def steps(
+    node: Node, names: Sequence[str], linked: bool = False, qids: tuple[Qid, ...] = ()
+) -> Maybe[Steps]:
+    """Walk. A first name that fails is an error; a later one ends the walk and tells how far it came.
+
+    `linked`: a symbolic link is found itself, and ends the walk as any file does; else where it leads.
+    """
     qid = qids[-1] if qids else node.qid
     for i, name in enumerate(names):
         try:
-            found = _step(node, qid, name)
+            found = _step(node, qid, name, linked)
         except Lux9Error:
             if not qids:
                 raise
             return None, qids
         if isinstance(found, Pending):
-            return _later(found, names[i + 1 :], qids)
+            return _later(found, names[i + 1 :], linked, qids)
         node, qid = found, found.qid
         qids = (*qids, qid)
     return node, qids
 
 
-def _step(node: Node, qid: Qid, name: str) -> Maybe[Node]:
+def _step(node: Node, qid: Qid, name: str, linked: bool) -> Maybe[Node]:
     if not qid.is_dir:  # not even `..`: walk(5) starts from directories only
         raise NotADirectory(f"{name!r} is asked of a file")
-    return node.walk(name)
+    return look(node, name) if linked else node.walk(name)
 
 
-def _later(found: Pending[Node], rest: Sequence[str], qids: tuple[Qid, ...]) -> Pending[Steps]:
+def _later(
+    found: Pending[Node], rest: Sequence[str], linked: bool, qids: tuple[Qid, ...]
+) -> Pending[Steps]:
     """The rest of a walk whose next step has to be waited for."""
     out: Pending[Steps] = Pending(found.cancel)
 
     def settled(p: Pending[Node]) -> None:
         try:
             node = p.result()
-            out.follow(steps(node, rest, (*qids, node.qid)))
+            out.follow(steps(node, rest, linked, (*qids, node.qid)))
         except Exception as error:
             if qids and isinstance(error, Lux9Error):
                 out.resolve((None, qids))

@@ -11,12 +11,16 @@ from .messages import Qid
 # open(2) flags of Linux on every architecture that matters here, octal as fcntl.h has them
 O_ACCMODE, O_CREAT, O_EXCL, O_TRUNC, O_APPEND = 0o3, 0o100, 0o200, 0o1000, 0o2000
 O_DIRECTORY, O_NOFOLLOW = 0o200000, 0o400000
-GETATTR_BASIC, GETATTR_ALL = 0x7FF, 0x3FFF
+GETATTR_BASIC, GETATTR_BTIME, GETATTR_GEN, GETATTR_DATA_VERSION = 0x7FF, 0x800, 0x1000, 0x2000
+GETATTR_ALL = 0x3FFF
 SETATTR_MODE, SETATTR_UID, SETATTR_GID, SETATTR_SIZE = 0x1, 0x2, 0x4, 0x8
 SETATTR_ATIME, SETATTR_MTIME, SETATTR_CTIME = 0x10, 0x20, 0x40
 SETATTR_ATIME_SET, SETATTR_MTIME_SET = 0x80, 0x100
 LOCK_SUCCESS, LOCK_BLOCKED, LOCK_ERROR, LOCK_GRACE = 0, 1, 2, 3
+LOCK_BLOCK = 1  # flag of Tlock: whoever asks will ask again
+XATTR_CREATE, XATTR_REPLACE = 1, 2
 F_RDLCK, F_WRLCK, F_UNLCK = 0, 1, 2
+LAST_BYTE = (1 << 64) - 1  # of the longest file
 AT_REMOVEDIR = 0x200
 DT_DIR, DT_REG, DT_LNK = 4, 8, 10
 
@@ -205,6 +209,12 @@ class Rgetattr(Message):
     btime_nsec: u64
     gen: u64
     data_version: u64
+
+    if TYPE_CHECKING:
+
+        def but(self, **fields: object) -> Rgetattr:
+            """The same with some fields changed."""
+            ...
 
 
 @message(26)

@@ -8,7 +8,7 @@ from .codec import Dialect, Message, Sized, blob, message, record, sized, string
 
 OREAD, OWRITE, ORDWR, OEXEC = 0, 1, 2, 3  # open(5)
 OTRUNC, ORCLOSE = 0x10, 0x40
-QTDIR, QTAPPEND, QTEXCL, QTAUTH, QTFILE = 0x80, 0x40, 0x20, 0x08, 0x00
+QTDIR, QTAPPEND, QTEXCL, QTAUTH, QTSYMLINK, QTFILE = 0x80, 0x40, 0x20, 0x08, 0x02, 0x00
 DMDIR, DMAPPEND, DMEXCL, DMAUTH = 1 << 31, 1 << 30, 1 << 29, 1 << 27
 MAXWELEM = 16  # names in a walk(5)
 IOHDR = 24  # what read(5) and write(5) need beside the data
@@ -275,4 +275,3 @@ P9 = Dialect(
         *(Tremove, Rremove, Tstat, Rstat, Twstat, Rwstat),
     ],
 )
-DIALECTS = {P9.version: P9}

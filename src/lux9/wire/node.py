@@ -12,6 +12,7 @@ from typing import Protocol
 from ..pending import Maybe
 from .messages import Qid, Stat
 
+LOOPS = 40  # symbolic links followed on the way to one file, as Linux does: path_resolution(7)
 Bytes = bytes | bytearray | memoryview
 
 

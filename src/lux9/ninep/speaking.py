@@ -1,0 +1,48 @@
+"""What a session's dialect changes: who answers which request, how a directory is read, how it refuses.
+
+A session answers 9P2000 itself; `unix.py` and `linux.py` have what differs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+from ..pending import Maybe
+from ..wire import linux as l, messages as m, unix as u
+from ..wire.codec import Dialect, Message
+from ..wire.dialects import LUX9
+from ..wire.linux import LINUX
+from ..wire.unix import UNIX
+from .linux import Linux
+from .replies import plain
+from .unix import Unix
+
+if TYPE_CHECKING:
+    from .session import Session
+
+Act = Callable[[Any], Maybe[Message]]
+OLD_FSYNC = 4  # bytes of a Tfsync as it was before it had a datasync
+
+
+def speak(s: Session, dialect: Dialect) -> None:
+    """Have a session answer in a dialect; its `acts` are those of 9P2000."""
+    s.refusal, s.directory, s.linked = plain, None, dialect is not m.P9
+    if dialect is UNIX:
+        unix = Unix(s)
+        s.refusal, s.directory = u.Rerror, unix.directory
+        s.acts |= {kind: act(s.acts) for kind, act in unix.acts.items()}
+    if dialect in (LINUX, LUX9):
+        s.refusal = u.Rerror if dialect is LUX9 else _number
+        s.acts |= Linux(s).acts
+
+
+def _number(text: str, number: int) -> l.Rlerror:
+    return l.Rlerror(number)
+
+
+def parse(dialect: Dialect, kind: int, buf: memoryview, at: int, end: int) -> Message:
+    """A request. Raises DecodeError."""
+    if kind == l.Tfsync.number and end - at == OLD_FSYNC and kind in dialect.types:
+        return l.Tfsync(int.from_bytes(buf[at:end], "little"), 0)
+    return dialect.parse(kind, buf, at, end)

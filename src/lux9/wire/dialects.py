@@ -1,0 +1,22 @@
+"""The versions of 9P that are spoken here, and which one a Tversion means.
+
+`DIALECTS` are the world's. `LUX9` is what our own client speaks to our own servers, the kernel to its drivers: the
+messages of 9P2000.L beside those of 9P2000, and errors with text and number both, of which .L has no text. Whoever
+does not know it answers with 9P2000, as for any suffix (version(5)).
+"""
+
+from __future__ import annotations
+
+from .codec import Dialect
+from .linux import LINUX
+from .messages import P9
+from .unix import UNIX, Rerror
+
+LUX9 = Dialect("9P2000.lux9", [*LINUX.types.values(), *P9.types.values(), Rerror])
+DIALECTS = {dialect.version: dialect for dialect in (P9, UNIX, LINUX)}
+SPOKEN = {**DIALECTS, LUX9.version: LUX9}
+
+
+def choose(version: str) -> Dialect | None:
+    """The dialect for what a Tversion asks; 9P2000 for a suffix that is unknown, None for another protocol."""
+    return SPOKEN.get(version) or SPOKEN.get(version.partition(".")[0])
