@@ -1,4 +1,4 @@
-"""The driver through the kernel: sim, kernel, launcher, and clients in threads of their own."""
+"""The driver through the kernel: a machine, kernel, launcher, and clients in threads of their own."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import TypeVar
 
 from lux9.cli.system import System
+from lux9.machine.abstract import Machine
+from lux9.machine.qemu import Board, Medium, Qemu
 from lux9.machine.sim import q35
 from lux9.machine.sim.sim import Sim
 from lux9.models.ahci import Ahci
@@ -34,17 +36,18 @@ mount = "/dev"
 class Booted:
     """A running kernel with the AHCI driver on it."""
 
-    def __init__(self, path: Path, sim: Sim, system: System) -> None:
-        self.path, self.sim, self.launcher, self.address = (
-            path,
-            sim,
-            system.launcher,
-            system.address,
-        )
+    def __init__(self, path: Path, machine: Machine, system: System) -> None:
+        self.path, self.machine = path, machine
+        self.launcher, self.address = system.launcher, system.address
 
     @property
     def sip(self) -> Sip:
         return self.launcher.find("ahci")
+
+    @property
+    def sim(self) -> Sim:
+        assert isinstance(self.machine, Sim)
+        return self.machine
 
     @property
     def model(self) -> Ahci:
@@ -79,12 +82,24 @@ def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
     return Disk(name)
 
 
+def machine_of(name: str, path: Path, disks: int) -> Machine:
+    """A machine of that name with so many disks."""
+    images = [image(path, n) for n in range(disks)]
+    if name == "sim":
+        return q35(images)
+    for each in images:
+        each.close()
+    return Qemu(Board(media=[Medium(path / f"{n}.img") for n in range(disks)]))
+
+
 @asynccontextmanager
-async def boot(path: Path, *, inside: bool, disks: int = 1) -> AsyncGenerator[Booted, None]:
-    sim = q35([image(path, n) for n in range(disks)])
+async def boot(
+    path: Path, *, inside: bool, disks: int = 1, on: str = "sim"
+) -> AsyncGenerator[Booted, None]:
+    machine = machine_of(on, path, disks)
     ahci = parse(MANIFEST, "tests")
     level = Level.NONE if inside else Level.PROCESS
-    async with System(sim, ahci, path / "sock", isolation=level) as system:
-        booted = Booted(path, sim, system)
+    async with System(machine, ahci, path / "sock", isolation=level) as system:
+        booted = Booted(path, machine, system)
         assert booted.sip.state == "running", (booted.sip.reason, list(booted.sip.output))
         yield booted

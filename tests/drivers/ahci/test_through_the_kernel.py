@@ -17,12 +17,15 @@ from lux9.ninep.client import Client
 from lux9.wire.messages import ORDWR
 from tests.drivers.conftest import run
 from tests.drivers.machine import LIMIT, boot, image
+from tests.machine.qemu.system import needs_qemu
 
+machines = pytest.mark.parametrize("on", ["sim", pytest.param("qemu", marks=needs_qemu)])
 both = pytest.mark.parametrize("inside", [True, False], ids=["inside", "process"])
 
 
+@machines
 @both
-def test_random_reads_of_four_clients_at_once(tmp_path: Path, inside: bool) -> None:
+def test_random_reads_of_four_clients_at_once(tmp_path: Path, inside: bool, on: str) -> None:
     def work(client: Client, seed: int, data: bytes) -> None:
         rng = random.Random(seed)
         with client.open("/dev/sdE0/data") as f:
@@ -31,7 +34,7 @@ def test_random_reads_of_four_clients_at_once(tmp_path: Path, inside: bool) -> N
                 assert f.pread(offset, count) == data[offset : offset + count]
 
     async def test() -> None:
-        async with boot(tmp_path, inside=inside) as m:
+        async with boot(tmp_path, on=on, inside=inside) as m:
             data = (tmp_path / "0.img").read_bytes()
             each = (m.ask(lambda c, n=n: work(c, n, data)) for n in range(4))  # type: ignore[misc]  # n is bound now
             await asyncio.gather(*each)
@@ -39,10 +42,11 @@ def test_random_reads_of_four_clients_at_once(tmp_path: Path, inside: bool) -> N
     run(test())
 
 
+@machines
 @both
-def test_the_whole_disk_and_its_length(tmp_path: Path, inside: bool) -> None:
+def test_the_whole_disk_and_its_length(tmp_path: Path, inside: bool, on: str) -> None:
     async def test() -> None:
-        async with boot(tmp_path, inside=inside) as m:
+        async with boot(tmp_path, on=on, inside=inside) as m:
             whole = await m.ask(lambda c: c.read("/dev/sdE0/data"))
             image = (tmp_path / "0.img").read_bytes()
             assert hashlib.sha256(whole).digest() == hashlib.sha256(image).digest()
@@ -52,8 +56,9 @@ def test_the_whole_disk_and_its_length(tmp_path: Path, inside: bool) -> None:
     run(test())
 
 
+@machines
 @both
-def test_writes_of_any_length_reach_the_image(tmp_path: Path, inside: bool) -> None:
+def test_writes_of_any_length_reach_the_image(tmp_path: Path, inside: bool, on: str) -> None:
     def work(client: Client, shadow: bytearray) -> None:
         rng = random.Random(5)
         with client.open("/dev/sdE0/data", ORDWR) as f:
@@ -65,7 +70,7 @@ def test_writes_of_any_length_reach_the_image(tmp_path: Path, inside: bool) -> N
             client.write("/dev/sdE0/ctl", b"flush")
 
     async def test() -> None:
-        async with boot(tmp_path, inside=inside) as m:
+        async with boot(tmp_path, on=on, inside=inside) as m:
             shadow = bytearray((tmp_path / "0.img").read_bytes())
             await m.ask(lambda c: work(c, shadow))
             assert (tmp_path / "0.img").read_bytes() == shadow
@@ -112,9 +117,10 @@ def test_a_disk_goes_and_another_comes(tmp_path: Path, inside: bool) -> None:
     run(test())
 
 
-def test_a_driver_that_is_killed_in_the_middle_of_a_read(tmp_path: Path) -> None:
+@machines
+def test_a_driver_that_is_killed_in_the_middle_of_a_read(tmp_path: Path, on: str) -> None:
     async def test() -> None:
-        async with boot(tmp_path, inside=False) as m:
+        async with boot(tmp_path, on=on, inside=False) as m:
             reading = threading.Event()
 
             def reads(client: Client) -> float:
@@ -163,9 +169,10 @@ def test_a_driver_that_is_asked_to_end_undoes_what_it_did(tmp_path: Path) -> Non
     run(test())
 
 
-def test_six_disks_fit_into_the_arena(tmp_path: Path) -> None:
+@machines
+def test_six_disks_fit_into_the_arena(tmp_path: Path, on: str) -> None:
     async def test() -> None:
-        async with boot(tmp_path, inside=True, disks=6) as m:
+        async with boot(tmp_path, on=on, inside=True, disks=6) as m:
             for n in range(6):
                 got = await m.ask(lambda c, n=n: c.read(f"/dev/sdE{n}/data"))  # type: ignore[misc]  # n is bound now
                 assert got == (tmp_path / f"{n}.img").read_bytes()

@@ -331,7 +331,7 @@ class Qemu:
             return ones(width)
 
     def config_write(self, bdf: Bdf, offset: int, width: int, value: int) -> None:
-        """One access, answered: what it changes must be so before the next access of any kind."""
+        """One access, posted; in order with every other access. Lost where no function is."""
         with contextlib.suppress(QemuGone):
             self.config.write(bdf, offset, width, value)
 
