@@ -26,7 +26,7 @@ class Pace:
 
     every: float = 2.0
     limit: float = 5.0
-    grace: float = 1.0
+    grace: float = 2.0
 
 
 class Supervisor:
