@@ -35,7 +35,7 @@ class Jailed(Child):
     ) -> None:
         super().__init__(pid, output, said)
         self.status, self.control, self.refused = status, control, refused
-        self.inner = -1
+        self.inner, self.doomed = -1, False
         self.listener: Listener | None = None
         self.verdict, self.heard = "", b""
         os.set_blocking(status, False)
@@ -53,6 +53,8 @@ class Jailed(Child):
             with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
                 pid = int(json.loads(self.heard.split(b"}")[0] + b"}")["child-pid"])
                 self.inner, self.pid = os.pidfd_open(pid), pid
+                if self.doomed:
+                    self.signal(signal.SIGKILL)
 
     def _deaf(self) -> None:
         if self.status >= 0:
@@ -79,8 +81,13 @@ class Jailed(Child):
         self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the driver; before it is there, to what is to start it."""
-        if self.inner < 0:
+        """Send a signal to the driver. What is to end it waits for it to be there, once.
+
+        Bubblewrap killed between its clone(2) and its next step would leave the clone behind, which waits for it.
+        """
+        if self.inner < 0 and number in (signal.SIGTERM, signal.SIGKILL) and not self.doomed:
+            self.doomed = True
+        elif self.inner < 0:
             super().signal(number)
         elif self.pid:
             with contextlib.suppress(ProcessLookupError):
