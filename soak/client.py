@@ -71,7 +71,9 @@ def main(path: str, wanted: str, rounds: int) -> int:
                 print(f"round {n}: {way}: sha256 {found}, wanted {wanted}")
                 return 1
             now = settled(client)
-            print(f"round {n}: {way}: right in {took:.2f} s, restarts {now['restarts']}", flush=True)
+            print(
+                f"round {n}: {way}: right in {took:.2f} s, restarts {now['restarts']}", flush=True
+            )
     return 0
 
 

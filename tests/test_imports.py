@@ -37,7 +37,8 @@ ALLOWED: dict[str, set[str]] = {
     "machine.controllers": GROUND | {"arch", "machine.abstract", "machine.functions"},
     "machine.qemu": GROUND | BOARD | {"machine.controllers"},
     "machine.vfio": GROUND | BOARD,
-    "kernel": GROUND | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
+    "kernel": GROUND
+    | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
     "sip": GROUND | {"wire", "tree", "ninep", "kernel", "driver"},
     "fuse": GROUND | {"wire", "ninep"},
     "driver": GROUND | {"arch", "wire", "tree", "ninep"},

@@ -108,6 +108,7 @@ def name_of(number: int) -> str:
     if text == ffi.NULL:
         return str(number)
     try:
-        return ffi.string(text).decode()
+        name: bytes = ffi.string(text)
+        return name.decode()
     finally:
         lib.free(text)
