@@ -11,6 +11,7 @@ piece with the next `ask`, or by `flush`. Lines about interrupts may stand befor
 
 from __future__ import annotations
 
+import os
 import socket
 import struct
 import time
@@ -21,6 +22,7 @@ from ...errors import DeviceGone
 LIMIT = 5.0  # seconds for one answer: then QEMU is stopped, or stuck
 MOST = 128  # posted commands without an answer: each answer takes room in the socket's buffer
 CHUNK = 1 << 16
+SPIN = 40e-6  # seconds to look for an answer before sleeping until it comes
 
 
 class QemuGone(DeviceGone):
@@ -153,7 +155,7 @@ class Qtest:
         if self.gone:
             raise QemuGone(self.gone)
         try:
-            data = self.sock.recv(CHUNK)
+            data = self._spun() or self.sock.recv(CHUNK)
         except BlockingIOError:
             raise self.give_up(f"QEMU did not answer for {self.limit:g} s") from None
         except OSError as error:
@@ -161,6 +163,17 @@ class Qtest:
         if not data:
             raise self.give_up("QEMU hung up")
         return data
+
+    def _spun(self) -> bytes:
+        """What comes within a moment: to be woken takes longer than most answers. Empty when nothing does."""
+        end = time.perf_counter() + SPIN
+        while True:
+            try:
+                return self.sock.recv(CHUNK, socket.MSG_DONTWAIT)
+            except BlockingIOError:
+                if time.perf_counter() > end:
+                    return b""
+            os.sched_yield()
 
     def _took(self, data: bytes, *, asked: bool) -> bytes | None:
         """Every whole line; the answer to the command that was asked, if it is among them."""
