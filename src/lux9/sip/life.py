@@ -62,29 +62,45 @@ class Starter:
 
     async def _outside(self, sip: Sip, life: Life, level: Level, variables: dict[str, str]) -> None:
         """In a process of its own."""
-        kernel, stanza = self.kernel, sip.stanza
-        ours, theirs = pair()
         service, served = pair()
-        with theirs, served:
-            inherit = {CLIENT: theirs.fileno(), SERVICE: served.fileno()}
-            if Cap.DMA in stanza.capabilities:
-                inherit[ARENA] = kernel.hardware.dma.arena(life.process).fd
-            await kernel.serve(ours, life)
+        taken = False
+
+        async def post() -> None:
+            nonlocal taken
+            taken = True  # from here the socket is the connection's
+            hold, repeats = sip.stanza.hold, sip.stanza.repeats
+            await self.kernel.services.post_socket(sip.name, life.process, service, hold, repeats)
+
+        try:
+            with served:
+                child = await self._spawn(sip, life, level, variables, served.fileno())
+            if sip.state == "stopping":  # it was asked to before there was anybody to ask
+                await child.stop()
+            await _or_end(child.ended, asyncio.ensure_future(post()))
+        finally:
+            if not taken:
+                service.close()
+
+    async def _spawn(
+        self, sip: Sip, life: Life, level: Level, variables: dict[str, str], served: int
+    ) -> Child:
+        """Its program, with its ends of the connections. `served` is that of its service."""
+        ours, theirs = pair()
+        with theirs:
+            await self.kernel.serve(ours, life)
+            inherit = {CLIENT: theirs.fileno(), SERVICE: served}
+            if Cap.DMA in sip.stanza.capabilities:
+                inherit[ARENA] = self.kernel.hardware.dma.arena(life.process).fd
             child = start(
                 level,
-                stanza,
+                sip.stanza,
                 inherit,
                 variables,
                 lambda line: self._said(sip, line),
                 lambda call, args: self._refused(life, call, args),
             )
         self._watch(sip, life, child)
-        if sip.state == "stopping":  # it was asked to before there was anybody to ask
-            await child.stop()
-        ready = kernel.services.post_socket(
-            sip.name, life.process, service, stanza.hold, stanza.repeats
-        )
-        await _or_end(child.ended, asyncio.ensure_future(ready))
+        return child
 
     def _watch(self, sip: Sip, life: Life, child: Child | Inside) -> None:
         """Be told of its end."""
