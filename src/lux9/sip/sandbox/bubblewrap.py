@@ -18,7 +18,17 @@ SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
 DEVICES = ("null", "zero", "full", "random", "urandom")
 # What of the machine proc(5) may show. All else is hidden: outside of the sandbox the user may be root, and many
 # of those files ask no more than that, whatever namespaces there are.
-SHOWN = ("cmdline", "cpuinfo", "filesystems", "loadavg", "meminfo", "stat", "uptime", "version", "vmstat")
+SHOWN = (
+    "cmdline",
+    "cpuinfo",
+    "filesystems",
+    "loadavg",
+    "meminfo",
+    "stat",
+    "uptime",
+    "version",
+    "vmstat",
+)
 SETTINGS = "sys"  # shown, and not to be written
 TEMPORARY = 16 << 20  # bytes of /tmp
 NOBODY = "65534"

@@ -42,7 +42,9 @@ def main(argv: Sequence[str]) -> None:
         signal.SIGTERM, lambda number, frame: os._exit(128 + number)
     )  # process 1 has no default
     _confine()
-    for word in limits:  # after the listener was sent: a low limit of files also counts those in flight, of all
+    for word in (
+        limits
+    ):  # after the listener was sent: a low limit of files also counts those in flight, of all
         _limit(*word.split("=", 1))
     if kind == "--command":
         try:

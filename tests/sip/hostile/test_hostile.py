@@ -1,0 +1,232 @@
+"""Attacks of a driver on everything around it; each is refused or contained, and the neighbour reads on."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+
+import pytest
+
+from lux9.errors import Lux9Error
+from lux9.kernel.process import Cap, Limits
+from lux9.sip.server import Sip
+from tests.sip.hostile.rig import TESTS, Rig
+
+NONE = Cap(0)
+
+
+@pytest.fixture(scope="module")
+def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("hostile")) as made:
+        yield made
+
+
+@pytest.fixture(autouse=True)
+def neighbour(rig: Rig) -> Iterator[None]:
+    """The well-behaved driver is at its work before, during and after each attack."""
+    rig.neighbour.goes_on(1)
+    yield
+    for sip in rig.system.launcher.sips:
+        if sip.stanza.name == "rogue" and sip.running:
+            rig.stop(sip)
+    rig.neighbour.goes_on()
+
+
+def all_refused(lines: list[str], at_least: int = 1) -> None:
+    assert len(lines) >= at_least, lines
+    assert not [line for line in lines if ": refused:" not in line], "\n".join(lines)
+
+
+def bounded(lines: list[str]) -> dict[str, int]:
+    """What limits let it have, by name."""
+    assert not [line for line in lines if ": DONE" in line], "\n".join(lines)
+    return {
+        line.split(":")[0]: int(line.split(":")[1].split()[0])
+        for line in lines
+        if " and no more" in line
+    }
+
+
+def targets(rig: Rig, sip: Sip, what: str = "") -> list[str]:
+    return [e["target"] for e in rig.audited(sip) if what in e["what"]]
+
+
+def bar5(rig: Rig, function: str) -> int:
+    said = rig.read(f"/dev/pci/{function}/ctl")
+    return next(int(line.split()[1], 16) for line in said.splitlines() if line.startswith("bar5"))
+
+
+def show(lines: list[str]) -> None:
+    if os.environ.get("SHOW"):
+        print("\n".join(lines))
+
+
+def test_devices_without_the_capability(rig: Rig) -> None:
+    sip = rig.rogue(NONE)
+    lines = rig.attack("devices")
+    show(lines)
+    all_refused(lines, 24)
+    assert {"#m", "#I", "#D", "#P", "#i"} <= set(targets(rig, sip))
+
+
+def test_memory_that_is_not_its_own(rig: Rig) -> None:
+    other, own = bar5(rig, "0000:00:1f.2"), bar5(rig, "0000:00:03.0")
+    places = [0, 0x1000, 0x100000, 0x1000000, 0xFEC0_0000, 0xFED0_0000, 0xFEE0_0000, 0xFFFF_FFF0]
+    places += [
+        0xB000_0000,
+        own - 4,
+        own + 0x1000,
+        own + 0x0FFE,
+        other,
+        other + 0x100,
+        (1 << 63) - 4,
+    ]
+    sip = rig.rogue(Cap.MEM | Cap.PCI, environment={"ROGUE_ADDRESSES": " ".join(map(hex, places))})
+    lines = rig.attack("memory")
+    show(lines)
+    all_refused(lines, 2 * len(places))
+    denied = targets(rig, sip, "mem ")
+    assert {hex(place) for place in places} - {hex(own + 0x0FFE)} <= set(denied)
+
+
+def test_configuration_space(rig: Rig) -> None:
+    other, own = bar5(rig, "0000:00:1f.2"), bar5(rig, "0000:00:03.0")
+    sip = rig.rogue(Cap.MEM | Cap.PCI, environment={"ROGUE_ADDRESSES": hex(other)})
+    lines = rig.attack("config")
+    show(lines)
+    all_refused(lines)
+    assert targets(rig, sip)
+    assert (bar5(rig, "0000:00:1f.2"), bar5(rig, "0000:00:03.0")) == (other, own)
+    assert not rig.rogue_model.command & 4
+
+
+def test_dma_outside_its_arena(rig: Rig) -> None:
+    arenas = rig.system.kernel.lives
+    other = next(x.process.arena for x in arenas.values() if x.process.name == "ahci")
+    assert other is not None
+    places = [other.bus, other.bus + 0x10000, 0x1000, 0xFEE0_0000, (1 << 40)]
+    sip = rig.rogue(environment={"ROGUE_ADDRESSES": " ".join(map(hex, places))})
+    lines = rig.attack("descriptor")
+    show(lines)
+    all_refused(lines, 4 * len(places))
+    reports = [e for e in rig.audited(sip, "done") if e["what"] == "machine report"]
+    assert [e for e in reports if "refused" in e["text"] and hex(other.bus) in e["text"]]
+
+
+def test_arenas_of_others(rig: Rig) -> None:
+    rig.rogue(Cap.DMA)
+    lines = rig.attack("arenas")
+    show(lines)
+    all_refused(lines, 20)
+
+
+def test_lines_of_others(rig: Rig) -> None:
+    sip = rig.rogue(Cap.IRQ)
+    lines = rig.attack("lines")
+    show(lines)
+    all_refused(lines, 10)
+    assert targets(rig, sip)
+
+
+def test_all_fids(rig: Rig) -> None:
+    sip = rig.rogue(NONE, limits=Limits(fids=500))
+    assert 400 < bounded(rig.attack("fids"))["fids"] <= 500
+    assert rig.audited(sip)
+
+
+def test_all_tags(rig: Rig) -> None:
+    rig.rogue(limits=Limits(pending=200))
+    lines = rig.attack("tags")
+    show(lines)
+    all_refused(lines)
+
+
+def test_all_dma_memory(rig: Rig) -> None:
+    sip = rig.rogue(Cap.DMA, limits=Limits(dma_buffers=50))
+    lines = rig.attack("buffers")
+    show(lines)
+    assert bounded(lines)["of 64"] == 50
+    assert rig.audited(sip)
+
+
+def test_all_memory(rig: Rig) -> None:
+    rig.rogue(NONE, limits=Limits(memory=512 << 20))
+    lines = rig.attack("ram")
+    show(lines)
+    assert 0 < bounded(lines)["16 MiB pieces"] < 32
+
+
+def test_processes(rig: Rig) -> None:
+    sip = rig.rogue(NONE)
+    lines = rig.attack("processes")
+    show(lines)
+    assert bounded(lines)["threads"] < 1000
+    assert [line for line in lines if line.startswith("fork: refused")]
+    assert {"vfork", "clone", "fork"} & set(targets(rig, sip, "system call"))
+
+
+def test_the_disk(rig: Rig) -> None:
+    rig.rogue(NONE)
+    lines = rig.attack("disk")
+    show(lines)
+    assert bounded(lines)["MiB of /tmp"] <= 16
+    assert not [line for line in lines if "DONE" in line]
+
+
+def test_files_of_the_host(rig: Rig) -> None:
+    files = [str(rig.path / "good.img"), str(rig.path / "sock"), str(TESTS.parent / "Makefile")]
+    rig.rogue(environment={"ROGUE_FILES": " ".join(files)})
+    lines = rig.attack("host")
+    show(lines)
+    all_refused(lines, 20)
+
+
+def test_the_network(rig: Rig) -> None:
+    sip = rig.rogue()
+    lines = rig.attack("network")
+    show(lines)
+    all_refused(lines, 6)
+    assert "socket" in targets(rig, sip, "system call")
+
+
+def test_other_processes_and_forbidden_calls(rig: Rig) -> None:
+    pids = f"{os.getpid()} {os.getppid()} {rig.system.launcher.find('ahci').pid}"
+    sip = rig.rogue(environment={"ROGUE_PIDS": pids})
+    lines = rig.attack("others")
+    show(lines)
+    all_refused(lines, 20)
+    assert {"ptrace", "mount", "bpf", "setns"} <= set(targets(rig, sip, "system call"))
+
+
+@pytest.mark.parametrize("how", ["flood", "refusals", "chatter", "deaf"])
+def test_noise(rig: Rig, how: str) -> None:
+    rig.rogue(Cap.MEM | Cap.DMA)
+    before = rig.neighbour.reads
+    lines = rig.attack(how)
+    show(
+        [
+            *lines,
+            f"neighbour: {rig.neighbour.reads - before} reads, slowest {rig.neighbour.slowest:.3f}",
+        ]
+    )
+    assert not [line for line in lines if "DONE" in line], lines
+    rig.neighbour.goes_on()
+
+
+@pytest.mark.parametrize("how", ["garbage", "oversize", "stranger", "mismatch", "nonsense"])
+def test_messages_that_are_none(rig: Rig, how: str) -> None:
+    sip = rig.rogue()
+    with pytest.raises(Lux9Error):
+        rig.attack(how)
+    rig.neighbour.goes_on()
+    show([sip.state, sip.reason, *map(str, rig.audited(sip))])
+    assert rig.audited(sip)
+
+
+def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
+    sip = rig.rogue()
+    with pytest.raises(Lux9Error):
+        rig.attack("trespass")
+    rig.over(sip)
+    assert sip.state == "crashed"
+    assert "refused system calls" in sip.last_exit
