@@ -61,7 +61,6 @@ class OnKernel(Attacks):
             tries("BAR 5 moved", lambda: only(space.pread(0x24, 4) != before))
             tries("is master", lambda: only(space.pread(4, 1)[0] & 4))
             tries("MSI is on", lambda: only(space.pread(0x82, 1)[0] & 1))
-            space.pwrite()  # a note of firmware's: it may be scribbled on, and moves no line
             tries("line", lambda: space.pwrite(0x3C, b"\x05"))
         tries("master on", partial(self.tell, "master on", f"/dev/pci/{self.mine}/ctl"))
         tries("other's ctl", partial(self.tell, "reset", f"/dev/pci/{OTHER}/ctl"))
