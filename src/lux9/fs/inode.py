@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 from typing import Any, NamedTuple
 
@@ -10,6 +11,7 @@ from .libext2 import ffi
 ROOT_INO = 2  # EXT2_ROOT_INO
 FAST_LINK = 60  # a shorter target lies in i_block itself: ext2fs_is_fast_symlink
 EXTENTS_FL, INLINE_DATA_FL, ENCRYPT_FL = 0x00080000, 0x10000000, 0x00000800
+HUGE_FILE_FL = 0x00040000  # its size on the disk is counted in blocks, not sectors
 GOOD_OLD_SIZE = 128  # where an old inode ends, and i_extra_isize counts from
 
 
@@ -29,6 +31,8 @@ class Inode(NamedTuple):
     generation: int
     version: int
     block: bytes  # i_block: the map's root, a short symlink's target
+    sectors: int = 0  # of 512 bytes, that it takes on the disk
+    born: int | None = None  # when it was made, where the inode has room for that
 
     @property
     def is_dir(self) -> bool:
@@ -44,6 +48,16 @@ class Inode(NamedTuple):
     def is_link(self) -> bool:
         """A symbolic link."""
         return stat.S_ISLNK(self.mode)
+
+    @property
+    def device(self) -> int:
+        """The number of a device file, as st_rdev has it: the old form of 16 bits, else the new."""
+        if not (stat.S_ISCHR(self.mode) or stat.S_ISBLK(self.mode)):
+            return 0
+        old, new = (int.from_bytes(self.block[at : at + 4], "little") for at in (0, 4))
+        if old:
+            return os.makedev(old >> 8 & 0xFF, old & 0xFF)
+        return os.makedev(new >> 8 & 0xFFF, new & 0xFF | new >> 12 & 0xFFF00)
 
     @property
     def kind(self) -> str:
@@ -83,6 +97,8 @@ def decode(ino: int, raw: Any) -> Inode:
         generation=raw.i_generation,
         version=raw.i_version | (raw.i_version_hi << 32 if extra >= 28 else 0),
         block=bytes(ffi.buffer(raw.i_block)),
+        sectors=raw.i_blocks | raw.i_blocks_hi << 32,
+        born=_time(raw.i_crtime, raw.i_crtime_extra) if extra >= 24 else None,
     )
 
 

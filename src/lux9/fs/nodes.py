@@ -13,9 +13,12 @@ from dataclasses import dataclass
 
 from ..errors import NotADirectory, NotFound, NotSupported, ReadOnly, TooManyLinks
 from ..pending import Maybe, after
+from ..wire import links
+from ..wire.links import Attr
+from ..wire.linux import Entry, Rstatfs
 from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, QTSYMLINK, Qid, Stat
 from ..wire.node import Bytes, Created, Node, Opened
-from .inode import INLINE_DATA_FL, Inode
+from .inode import HUGE_FILE_FL, INLINE_DATA_FL, Inode
 from .libext2 import Corrupt
 from .volume import Volume
 
@@ -76,6 +79,29 @@ class Ext4Node:
     def target(self) -> Maybe[str]:
         """What a symbolic link says."""
         return self.volume.attempt(lambda: self.volume.target(self.inode))
+
+    def attr(self) -> Attr:
+        """What stat(2) tells."""
+        inode, volume = self.inode, self.volume
+        taken = inode.sectors * (volume.block_size // 512 if inode.flags & HUGE_FILE_FL else 1)
+        return links.make(
+            qid_of(inode),
+            inode.mode,
+            uid=inode.uid,
+            gid=inode.gid,
+            nlink=inode.links,
+            size=inode.size,
+            blocks=taken,
+            rdev=inode.device,
+            times=(inode.atime, inode.mtime, inode.ctime),
+            blksize=volume.block_size,
+            born=inode.born,
+            gen=inode.generation,
+        )
+
+    def statfs(self) -> Rstatfs:
+        """What statfs(2) tells."""
+        return self.volume.space
 
     def stat(self) -> Stat:
         """What stat(5) tells."""
@@ -164,14 +190,33 @@ class DirListing:
 
         return self._volume.attempt(more)
 
+    def links(self) -> Maybe[Sequence[Entry]]:
+        """The same with symbolic links as such."""
+        volume = self._volume
+        return after(volume.attempt(lambda: volume.names(self._inode)), self._entries)
+
+    def _entries(self, names: Mapping[str, int]) -> Maybe[Sequence[Entry]]:
+        found = sorted((ino, name) for name, ino in names.items() if name not in (".", ".."))
+        done: list[Entry] = []
+
+        def more() -> list[Entry]:
+            """Goes on where it was when a block was missing."""
+            for ino, name in found[len(done) :]:
+                done.append(links.entry(qid_of(self._own(ino)), name))
+            return done
+
+        return self._volume.attempt(more)
+
+    def _own(self, ino: int) -> Inode:
+        """An entry's own inode. A broken one does not hide the others: walking to it tells what is wrong."""
+        try:
+            return self._volume.inode(ino)
+        except Corrupt:
+            return Inode(ino, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"")
+
     def _facts(self, ino: int, name: str) -> Inode:
         """The inode that a walk would find; of a link that leads nowhere, its own."""
-        try:
-            here = self._volume.inode(ino)
-        except (
-            Corrupt
-        ):  # one broken inode does not hide the others: walking to it tells what is wrong
-            return Inode(ino, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, b"")
+        here = self._own(ino)
         if not here.is_link:
             return here
         try:

@@ -75,7 +75,11 @@ SERVED = Incompat(
 class Superblock(Block):
     """The fields that are looked at before the library opens the image."""
 
+    inodes_count = ro(0x00, U32)
     blocks_count_lo = ro(0x04, U32)
+    reserved_lo = ro(0x08, U32)
+    free_blocks_lo = ro(0x0C, U32)
+    free_inodes = ro(0x10, U32)
     first_data_block = ro(0x14, U32)
     log_block_size = ro(0x18, U32)
     blocks_per_group = ro(0x20, U32)
@@ -84,6 +88,8 @@ class Superblock(Block):
     rev_level = ro(0x4C, U32)
     feature_incompat = ro(0x60, Incompat)
     blocks_count_hi = ro(0x150, U32)
+    reserved_hi = ro(0x154, U32)
+    free_blocks_hi = ro(0x158, U32)
     error_count = ro(0x194, U32)
 
     @property
@@ -94,9 +100,21 @@ class Superblock(Block):
     @property
     def blocks(self) -> int:
         """Blocks in the file system."""
-        low = self.blocks_count_lo.read().raw
-        wide = self.feature_incompat.read().has_64bit
-        return low | self.blocks_count_hi.read().raw << 32 if wide else low
+        return self._wide(self.blocks_count_lo.read().raw, self.blocks_count_hi.read().raw)
+
+    @property
+    def free(self) -> int:
+        """Blocks that are free."""
+        return self._wide(self.free_blocks_lo.read().raw, self.free_blocks_hi.read().raw)
+
+    @property
+    def available(self) -> int:
+        """Those of them that are not kept for root."""
+        reserved = self._wide(self.reserved_lo.read().raw, self.reserved_hi.read().raw)
+        return max(0, self.free - reserved)
+
+    def _wide(self, low: int, high: int) -> int:
+        return low | high << 32 if self.feature_incompat.read().has_64bit else low
 
     @property
     def groups(self) -> int:

@@ -13,6 +13,7 @@ from typing import Self
 
 from ..errors import NotADirectory, NotFound, NotSupported, TooManyLinks
 from ..pending import Maybe, after
+from ..wire.linux import Rstatfs
 from ..wire.node import LOOPS, Bytes
 from .blocks import BlockFile
 from .extents import Mapper
@@ -23,8 +24,9 @@ from .lru import Lru
 from .metadata import Metadata
 from .reading import read_run, read_runs
 from .runs import HOLE, Run
-from .superblock import Refused, read_superblock
+from .superblock import Refused, Superblock, read_superblock
 
+MAGIC, LONGEST_NAME = 0xEF53, 255  # of ext4: statfs(2)
 LONGEST = 4096  # bytes of a link's target: PATH_MAX
 KEPT_INODES = 1 << 15
 KEPT_NAMES = 1 << 18  # of all directories together
@@ -39,6 +41,7 @@ class Volume:
     def __init__(self, file: BlockFile, metadata: Metadata) -> None:
         sb = read_superblock(metadata)
         self._file, self._metadata = file, metadata
+        self.block_size, self.space = sb.block_size, space_of(sb)
         self.attempt = metadata.attempt
         self._ext2 = Ext2(Channel(metadata))
         self._mapper = Mapper(sb.block_size, sb.blocks, self._ext2.extents, metadata)
@@ -226,6 +229,12 @@ def _shown(directory: int, name: bytes) -> str:
             f"directory, inode {directory}: {name!r} is not a file name; run `e2fsck -f IMG`"
         )
     return name.decode(errors="backslashreplace")
+
+
+def space_of(sb: Superblock) -> Rstatfs:
+    """What the superblock says of free space."""
+    files = (sb.inodes_count.read().raw, sb.free_inodes.read().raw)
+    return Rstatfs(MAGIC, sb.block_size, sb.blocks, sb.free, sb.available, *files, 0, LONGEST_NAME)
 
 
 def _one(_: object) -> int:

@@ -15,6 +15,9 @@ from typing import Any
 
 from ..errors import ControlError, IsADirectory, Lux9Error, NotFound, PermissionDenied, ServiceDown
 from ..pending import Maybe, Pending, after
+from ..wire import links
+from ..wire.links import Attr
+from ..wire.linux import Entry, Rstatfs
 from ..wire.messages import DMDIR, QTDIR, Qid, Stat
 from ..wire.node import Created, Listing, Node, Opened
 
@@ -163,6 +166,10 @@ def _walk(name: str, node: Node) -> Maybe[Node]:
     return node.walk(name)
 
 
+def _look(name: str, node: Node) -> Maybe[Node]:
+    return links.look(node, name)
+
+
 def _with(members: list[Node], node: Node | None, step: Step) -> list[Node]:
     if node is None:
         return members
@@ -214,18 +221,38 @@ class Place:
 
     def walk(self, name: str) -> Maybe[Node]:
         """The first member that has the name, with what is mounted there."""
+        return self._step(name, _walk)
+
+    def look(self, name: str) -> Maybe[Node]:
+        """The same, a symbolic link itself."""
+        return self._step(name, _look)
+
+    def _step(self, name: str, step: Callable[[str, Node], Maybe[Node]]) -> Maybe[Node]:
         if name == "..":
             return self.parent or self
         path = (*self.path, name)
         table, members = self.ns.group.table, self.members
-        if any(not step.flag for step in table.get(path, ())):
+        if any(not bound.flag for bound in table.get(path, ())):
             return self.ns.at(path, None, self)  # what it hides is not asked for: it may not answer
         if len(members) == 1 and path not in table and not self.ns.group.below(path):
             try:
-                return after(members[0].walk(name), lambda node: Place(self.ns, path, [node], self))
+                found = step(name, members[0])
+                return after(found, lambda node: Place(self.ns, path, [node], self))
             except NotFound:
                 raise NotFound("/" + "/".join(path)) from None  # by the name that it has here
-        return after(_first(members, name), lambda node: self.ns.at(path, node, self))
+        return after(_first(members, name, step), lambda node: self.ns.at(path, node, self))
+
+    def target(self) -> Maybe[str]:
+        """What a symbolic link says."""
+        return links.target(self.members[0]) if self.members else links.target(self)
+
+    def attr(self) -> Maybe[Attr]:
+        """The first member's."""
+        return links.attr(self.members[0]) if self.members else after(self.stat(), links.attr_of)
+
+    def statfs(self) -> Maybe[Rstatfs]:
+        """The first member's."""
+        return links.statfs(self.members[0]) if self.members else links.NO_SPACE
 
     def stat(self) -> Maybe[Stat]:
         """The first member's, under the name that it has here."""
@@ -269,25 +296,32 @@ def _way(name: str, qid: Qid) -> Stat:
     return Stat(0, 0, qid, DMDIR | 0o555, 0, 0, 0, name, "lux9", "lux9", "lux9")
 
 
-def _first(members: Sequence[Node], name: str) -> Maybe[Node | None]:
+Walk = Callable[[str, Node], Maybe[Node]]
+
+
+def _first(members: Sequence[Node], name: str, step: Walk) -> Maybe[Node | None]:
     """The node of that name in the first member that has one, or None."""
     for i, member in enumerate(members):
         try:
-            found = member.walk(name)
+            found = step(name, member)
         except (NotFound, ServiceDown):
             continue
-        return _or_next(found, members[i + 1 :], name) if isinstance(found, Pending) else found
+        return (
+            _or_next(found, members[i + 1 :], name, step) if isinstance(found, Pending) else found
+        )
     return None
 
 
-def _or_next(found: Pending[Node], rest: Sequence[Node], name: str) -> Pending[Node | None]:
+def _or_next(
+    found: Pending[Node], rest: Sequence[Node], name: str, step: Walk
+) -> Pending[Node | None]:
     out: Pending[Node | None] = Pending(found.cancel)
 
     def settled(p: Pending[Node]) -> None:
         try:
             out.resolve(p.result())
         except Lux9Error:
-            got = _first(rest, name)
+            got = _first(rest, name, step)
             if isinstance(got, Pending):
                 got.then(out.take)
             else:
@@ -324,11 +358,22 @@ class Union:
         return after(got, self._mounted)
 
     def _mounted(self, have: dict[str, Stat]) -> list[Stat]:
-        for name in self.place.ns.group.below(self.place.path):
-            path = (*self.place.path, name)
-            qid = Qid(QTDIR, 0, hash(path) & 0xFFFFFFFFFFFFFFFF)
+        for name, qid in self._ways():
             have.setdefault(name, _way(name, qid))
         return list(have.values())
+
+    def _ways(self) -> list[tuple[str, Qid]]:
+        at, below = self.place.path, self.place.ns.group.below(self.place.path)
+        return [(n, Qid(QTDIR, 0, hash((*at, n)) & 0xFFFFFFFFFFFFFFFF)) for n in below]
+
+    def links(self) -> Maybe[Sequence[Entry]]:
+        """The same, symbolic links as such."""
+        none: dict[str, Entry] = {}
+        got: Maybe[dict[str, Entry]] = none
+        for listing in self.listings:
+            got = after(got, partial(_merge_links, listing))
+        ways = {name: links.entry(qid, name) for name, qid in self._ways()}
+        return after(got, lambda have: list({**ways, **have}.values()))
 
     def close(self) -> None:
         """Each of them."""
@@ -344,3 +389,7 @@ def _merge(listing: Listing, have: dict[str, Stat]) -> Maybe[dict[str, Stat]]:
 
     entries: Maybe[Any] = listing.entries()
     return after(entries, add)
+
+
+def _merge_links(listing: Listing, have: dict[str, Entry]) -> Maybe[dict[str, Entry]]:
+    return after(links.links(listing), lambda more: {**{e.name: e for e in more}, **have})

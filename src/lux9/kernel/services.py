@@ -16,6 +16,9 @@ from ..ninep.caller import Attached, Caller
 from ..ninep.loopwire import connect
 from ..ninep.remote import RemoteNode, Service
 from ..pending import Pending
+from ..wire.dialects import LUX9
+from ..wire.linux import LINUX
+from ..wire.messages import P9
 from ..wire.node import Node
 from .process import Process
 
@@ -87,6 +90,7 @@ class Services:
         `hold` and `repeats` are those of `ninep.remote.Service`.
         """
         self._free(name)
+        caller.speak(LUX9, P9, LINUX)
 
         def ready(got: Attached) -> None:
             self._free(name)

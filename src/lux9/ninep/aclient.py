@@ -18,7 +18,8 @@ from typing import Self
 
 from ..errors import Disconnected, Lux9Error
 from ..pending import Pending
-from ..wire.messages import OREAD, OWRITE, Stat
+from ..wire.dialects import named
+from ..wire.messages import OREAD, OWRITE, P9, Stat
 from ..wire.node import Bytes
 from .ahead import Ahead
 from .caller import Caller
@@ -34,14 +35,14 @@ class AsyncClient:
         self.caller, self.paths = caller, paths
 
     @classmethod
-    async def connect(cls, addr: str, aname: str = "") -> Self:
-        """Connect to `unix!PATH` or `fd!N` and attach. Raises UserError when nobody is there."""
-        return await cls.over(dial(addr), aname)
+    async def connect(cls, addr: str, aname: str = "", version: str = P9.version) -> Self:
+        """Connect to `unix!PATH` or `fd!N` and attach, in a dialect. Raises UserError when nobody is there."""
+        return await cls.over(dial(addr), aname, version)
 
     @classmethod
-    async def over(cls, sock: socket.socket, aname: str = "") -> Self:
+    async def over(cls, sock: socket.socket, aname: str = "", version: str = P9.version) -> Self:
         """The same on a socket that is connected."""
-        caller = Caller()
+        caller = Caller(dialect=named(version))
         wire = await connect(caller, sock)
         try:
             return cls(caller, Paths(caller, await caller.start(aname)))

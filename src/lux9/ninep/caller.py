@@ -10,22 +10,34 @@ from typing import Any
 from ..errors import ProtocolError, RemoteError
 from ..pending import Pending
 from ..wire import messages as m
-from ..wire.codec import NOFID
+from ..wire.codec import NOFID, Dialect
 from ..wire.messages import Qid, Stat
-from ..wire.node import Bytes
 from .requests import MSIZE, Request, Requests, Wire
+from .speech import SPEECH
 
 Attached = tuple[int, Qid]
 LEAST_MSIZE = 256
+UNKNOWN = "unknown"  # the version of a server that knows none of that kind (version(5))
 
 
 class Caller(Requests):
-    """Fids, and what is done with them."""
+    """Fids, and what is done with them.
 
-    def __init__(self, msize: int = MSIZE) -> None:
+    `dialect`: what is asked for; `others`: what will do as well, asked for in turn where the server knows none.
+    """
+
+    def __init__(
+        self, msize: int = MSIZE, dialect: Dialect = m.P9, others: Sequence[Dialect] = ()
+    ) -> None:
         super().__init__(msize)
         self.fids: list[int] = []
         self.top_fid = 0
+        self.speak(dialect, *others)
+
+    def speak(self, *dialects: Dialect) -> None:
+        """Before `start`: which dialects will do, the best first."""
+        self.dialect, self.dialects = dialects[0], dialects
+        self.speech = SPEECH[self.dialect.version](self)
 
     def new_fid(self) -> int:
         """A fid that is not in use."""
@@ -43,20 +55,28 @@ class Caller(Requests):
 
     def start(self, aname: str = "", uname: str = "") -> Pending[Attached]:
         """Tversion and Tattach: the root's fid."""
-        return self.submit(m.Tversion(self.msize, self.dialect.version)).map(
-            lambda r: self._versioned(r, aname, uname)
-        )
+        return self._try(self.dialects, aname, uname)
 
-    def _versioned(self, r: m.Rversion, aname: str, uname: str) -> Pending[Attached]:
-        if r.version != self.dialect.version or not LEAST_MSIZE <= r.msize <= self.msize:
+    def _try(self, left: Sequence[Dialect], aname: str, uname: str) -> Pending[Attached]:
+        def versioned(r: m.Rversion) -> Pending[Attached]:
+            if r.version == UNKNOWN and left[1:]:
+                return self._try(left[1:], aname, uname)
+            self._agreed(r)
+            return self.attach(aname, uname)
+
+        return self.submit(m.Tversion(self.msize, left[0].version)).map(versioned)
+
+    def _agreed(self, r: m.Rversion) -> None:
+        dialect = next((d for d in self.dialects if d.version == r.version), None)
+        if dialect is None or not LEAST_MSIZE <= r.msize <= self.msize:
             raise ProtocolError(f"the server offers {r.version!r}, msize {r.msize}")
+        self.dialect, self.speech = dialect, SPEECH[dialect.version](self)
         self.msize, self.most = r.msize, r.msize - m.IOHDR
-        return self.attach(aname, uname)
 
     def attach(self, aname: str = "", uname: str = "") -> Pending[Attached]:
         """One more attach on the same connection."""
         fid = self.new_fid()
-        answer = self.submit(m.Tattach(fid, NOFID, uname, aname))
+        answer = self.submit(self.speech.attach(fid, uname, aname))
         return answer.ended(lambda p: self._made(fid, p)).map(lambda r: (fid, r.qid))
 
     def _made(self, fid: int, answer: Pending[Any]) -> None:
@@ -86,24 +106,24 @@ class Caller(Requests):
         return answer.ended(lambda p: self._made(new, p)).map(walked)
 
     def open(self, fid: int, mode: int) -> Pending[m.Ropen]:
-        """Open a fid."""
-        return self.submit(m.Topen(fid, mode))
+        """Open a fid; `mode` as in open(5)."""
+        return self.speech.open(fid, mode)
 
-    def listing(self, fid: int) -> Pending[list[Stat]]:
-        """The whole of an open directory."""
-        return self._more(fid, 0, [])
+    def create(self, fid: int, name: str, perm: int, mode: int) -> Pending[m.Rcreate]:
+        """Create a file in the fid's directory; the fid then is it, open."""
+        return self.speech.create(fid, name, perm, mode)
 
-    def _more(self, fid: int, offset: int, got: list[Stat]) -> Pending[list[Stat]]:
-        def took(data: Bytes) -> list[Stat] | Pending[list[Stat]]:
-            if not len(data):
-                return got
-            at, view = 0, memoryview(data)
-            while at < len(view):
-                stat, at = Stat.get(view, at, len(view))
-                got.append(stat)
-            return self._more(fid, offset + len(view), got)
+    def stat(self, fid: int, name: str = "") -> Pending[Stat]:
+        """The stat of a file; `name` is what it is called where the dialect does not say."""
+        return self.speech.stat(fid, name)
 
-        return self.read(fid, offset, self.most).map(took)
+    def wstat(self, fid: int, stat: Stat) -> Pending[None]:
+        """Change what `stat` names."""
+        return self.speech.wstat(fid, stat)
+
+    def listing(self, fid: int, base: int = NOFID) -> Pending[list[Stat]]:
+        """The whole of an open directory; `base` is a fid of it that is not open, which 9P2000.L needs."""
+        return self.speech.listing(fid, base)
 
 
 __all__ = ["MSIZE", "Attached", "Caller", "Request", "Wire"]

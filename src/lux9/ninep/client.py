@@ -17,7 +17,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..errors import Disconnected, Lux9Error
 from ..pending import Pending
-from ..wire.messages import OREAD, OWRITE, Stat
+from ..wire.dialects import named
+from ..wire.messages import OREAD, OWRITE, P9, Stat
 from ..wire.node import Bytes
 from .ahead import Ahead
 from .caller import Caller
@@ -46,14 +47,14 @@ class Client:
         return self.paths.root
 
     @classmethod
-    def dial(cls, addr: str, aname: str = "") -> Self:
-        """Connect to `unix!PATH` or `fd!N` and attach. Raises UserError when nobody is there."""
-        return cls.over(dial(addr), aname)
+    def dial(cls, addr: str, aname: str = "", version: str = P9.version) -> Self:
+        """Connect to `unix!PATH` or `fd!N` and attach, in a dialect. Raises UserError when nobody is there."""
+        return cls.over(dial(addr), aname, version)
 
     @classmethod
-    def over(cls, sock: socket.socket, aname: str = "") -> Self:
+    def over(cls, sock: socket.socket, aname: str = "", version: str = P9.version) -> Self:
         """The same on a socket that is connected."""
-        caller = Caller()
+        caller = Caller(dialect=named(version))
         SocketWire(caller, sock)
         self = cls(caller)
         try:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
+from ..errors import Lux9Error
 from ..pending import Pending
-from ..wire import messages as m
-from ..wire.codec import Message
+from ..wire import linux as l, messages as m
 from ..wire.messages import OREAD, Qid, Stat
 from .caller import Attached, Caller
+from .speech import LinuxSpeech
+
+T = TypeVar("T")
 
 
 def names(path: str) -> list[str]:
@@ -37,32 +40,35 @@ class Paths:
         """A fid for the file; whoever asks clunks it."""
         return self.caller.walk(self.root, names(path)).map(lambda got: got[0])
 
-    def _on(self, path: str, request: Callable[[int], Message]) -> Pending[Any]:
-        """One request on a fid of its own, which is clunked behind it."""
+    def on(self, path: str, ask: Callable[[int], Pending[T]]) -> Pending[T]:
+        """Something done with a fid of its own, which is clunked behind it."""
 
-        def walked(fid: int) -> Pending[Any]:
-            answer = self.caller.submit(request(fid))
+        def walked(fid: int) -> Pending[T]:
+            try:
+                answer = ask(fid)
+            except Lux9Error:
+                self.caller.forget(fid)
+                raise
             return answer.ended(lambda _: self.caller.forget(fid))
 
         return self.walk(path).map(walked)
 
     def open(self, path: str, mode: int = OREAD) -> Pending[Opened]:
         """Open a file; `mode` is OREAD, OWRITE or ORDWR, with OTRUNC if wanted."""
-        return self.walk(path).map(lambda fid: self._opening(fid, m.Topen(fid, mode)))
+        return self.walk(path).map(lambda fid: self._opening(fid, self.caller.open(fid, mode)))
 
     def create(self, path: str, perm: int, mode: int) -> Pending[Opened]:
         """Create a file and open it."""
         above, _, name = path.rstrip("/").rpartition("/")
         return self.walk(above).map(
-            lambda fid: self._opening(fid, m.Tcreate(fid, name, perm, mode))
+            lambda fid: self._opening(fid, self.caller.create(fid, name, perm, mode))
         )
 
-    def _opening(self, fid: int, request: m.Topen | m.Tcreate) -> Pending[Opened]:
-        def over(p: Pending[m.Ropen]) -> None:
+    def _opening(self, fid: int, answer: Pending[Any]) -> Pending[Opened]:
+        def over(p: Pending[Any]) -> None:
             if not p.ok:
                 self.caller.forget(fid)
 
-        answer: Pending[m.Ropen] = self.caller.submit(request)
         most = self.caller.most
         return answer.ended(over).map(lambda r: Opened(fid, r.qid, min(r.iounit or most, most)))
 
@@ -77,16 +83,41 @@ class Paths:
 
     def stat(self, path: str) -> Pending[Stat]:
         """What stat(5) tells."""
-        return self._on(path, m.Tstat).map(lambda r: r.stat)
+        name = (names(path) or ["/"])[-1]
+        return self.on(path, lambda fid: self.caller.stat(fid, name))
 
     def wstat(self, path: str, stat: Stat) -> Pending[None]:
         """Change what `stat` names."""
-        return self._on(path, lambda fid: m.Twstat(fid, stat)).map(lambda _: None)
+        speech = self.caller.speech
+        if not (isinstance(speech, LinuxSpeech) and stat.name):
+            return self.on(path, lambda fid: self.caller.wstat(fid, stat))
+        above, _, name = path.rstrip("/").rpartition("/")
+        if stat.but(name="") == m.KEEP:
+            return self.on(above, lambda fid: speech.rename(fid, name, stat.name))
+        first = self.on(path, lambda fid: self.caller.wstat(fid, stat.but(name="")))
+        return first.map(lambda _: self.wstat(path, m.KEEP.but(name=stat.name)))
 
     def ls(self, path: str) -> Pending[list[Stat]]:
         """The stats of a directory, all of them."""
+        return self.on(path, self._listing)
 
-        def opened(file: Opened) -> Pending[list[Stat]]:
-            return self.caller.listing(file.fid).ended(lambda _: self.caller.forget(file.fid))
+    def _listing(self, base: int) -> Pending[list[Stat]]:
+        caller = self.caller
 
-        return self.open(path).map(opened)
+        def cloned(got: Attached) -> Pending[list[Stat]]:
+            fid = got[0]
+            opened = caller.open(fid, OREAD)
+            listed: Pending[list[Stat]] = opened.map(lambda _: caller.listing(fid, base))
+            return listed.ended(lambda _: caller.forget(fid))
+
+        if isinstance(caller.speech, LinuxSpeech):
+            return caller.walk(base, ()).map(cloned)
+        return caller.open(base, OREAD).map(lambda _: caller.listing(base))
+
+    def readlink(self, path: str) -> Pending[str]:
+        """Where a symbolic link leads, in a dialect that has them."""
+        return self.on(path, lambda fid: self.caller.submit(l.Treadlink(fid))).map(_target)
+
+
+def _target(r: l.Rreadlink) -> str:
+    return r.target

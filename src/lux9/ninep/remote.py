@@ -16,12 +16,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, TypeVar
 
-from ..errors import IsADirectory, NotADirectory, ServiceDown
+from ..errors import IsADirectory, NotADirectory, ServiceDown, TooManyLinks
 from ..pending import Maybe, Pending, after, waits
-from ..wire import messages as m
+from ..wire import links, linux as l, messages as m
+from ..wire.codec import Message
+from ..wire.links import Attr, attr_of
 from ..wire.messages import Qid, Stat
-from ..wire.node import Bytes, Created, Node, Opened
+from ..wire.node import LOOPS, Bytes, Created, Node, Opened
 from .caller import Attached, Caller
+from .speech import entries
 
 MASK64 = (1 << 64) - 1
 T = TypeVar("T")
@@ -146,12 +149,75 @@ class RemoteNode:
         return service.caller.walk(service.root_fid, self.path).map(walked)
 
     def walk(self, name: str) -> Maybe[Node]:
-        """One step, on the service."""
+        """One step, on the service, to where a symbolic link leads."""
+        made: Maybe[Any] = self.look(name)
+        return after(made, lambda node: self._follow(node, name))
+
+    def look(self, name: str) -> Maybe[Node]:
+        """One step, on the service: to a symbolic link itself."""
         if name == "..":
             return self._clone(self.path[:-1])
         if not self._qid.is_dir:
             raise NotADirectory(f"there is no {name!r} in a file of {self.service.name}")
         return self._clone((*self.path, name))
+
+    def _follow(self, node: RemoteNode, name: str) -> Maybe[Node]:
+        if not node.is_link:
+            return node
+        return self._to([name], 0)
+
+    def _to(self, todo: list[str], hops: int) -> Maybe[Node]:
+        """Down a path that has symbolic links in it; one that is absolute begins at the service's root."""
+        name, *rest = todo
+
+        def at(node: RemoteNode) -> Maybe[Node]:
+            if not node.is_link:
+                return node._to(rest, hops) if rest else node
+            if hops == LOOPS:
+                raise TooManyLinks(f"{name}: more than {LOOPS} on the way")
+            said: Maybe[Any] = node.target()
+            return after(said, led)
+
+        def led(target: str) -> Maybe[Node]:
+            names = [part for part in target.split("/") if part not in ("", ".")] + rest
+            top: Maybe[Any] = self._clone(() if target.startswith("/") else self.path)
+            return after(top, lambda node: node._to(names, hops + 1) if names else node)
+
+        made: Maybe[Any] = self.look(name)
+        return after(made, at)
+
+    @property
+    def is_link(self) -> bool:
+        """A symbolic link; nothing else is `look`ed at and not walked to."""
+        return bool(self._qid.type & m.QTSYMLINK)
+
+    def target(self) -> Maybe[str]:
+        """What a symbolic link says."""
+        return self._ask(l.Treadlink, lambda r: r.target)
+
+    def attr(self) -> Maybe[Attr]:
+        """As the service tells it, or made from a stat where it cannot."""
+        if l.Tgetattr.number not in self.service.caller.dialect.types:
+            return after(self.stat(), attr_of)
+        return self._ask(
+            lambda fid: l.Tgetattr(fid, l.GETATTR_ALL),
+            lambda a: a.but(qid=self.service.qid(a.qid)),
+        )
+
+    def statfs(self) -> Maybe[l.Rstatfs]:
+        """As the service tells it."""
+        if l.Tstatfs.number not in self.service.caller.dialect.types:
+            return links.NO_SPACE
+        return self._ask(l.Tstatfs, lambda r: r)
+
+    def _ask(self, request: Callable[[int], Message], told: Callable[[Any], T]) -> Maybe[T]:
+        """Something that changes nothing, of the fid of the moment."""
+        service = self.service
+
+        def work() -> Maybe[T]:
+            return after(self.at(), lambda fid: service.caller.submit(request(fid)).map(told))
+
+        return service.ask(work)
 
     def _clone(self, path: tuple[str, ...]) -> Maybe[Any]:
         """A node of its own for a path that is this one's, or a step from it."""
@@ -173,7 +239,8 @@ class RemoteNode:
         service = self.service
 
         def told(fid: int) -> Pending[Stat]:
-            return service.caller.submit(m.Tstat(fid)).map(lambda r: service.stat(r.stat))
+            name = self.path[-1] if self.path else "/"
+            return service.caller.stat(fid, name).map(service.stat)
 
         return service.ask(lambda: after(self.at(), told))
 
@@ -186,7 +253,7 @@ class RemoteNode:
 
     def _open(self, node: RemoteNode, mode: int) -> Pending[Opened]:
         opened = self.service.caller.open(node.fid, mode)
-        return opened.map(lambda r: _opened(node, r.qid, mode))
+        return opened.map(lambda r: _opened(node, r.qid, mode, self))
 
     def create(self, name: str, perm: int, mode: int) -> Maybe[Created]:
         """On a clone, which becomes the new file."""
@@ -196,8 +263,8 @@ class RemoteNode:
             return node, _opened(node, r.qid, mode)
 
         def cloned(node: RemoteNode) -> Pending[Created]:
-            request = m.Tcreate(node.fid, name, perm, mode)
-            return self.service.caller.submit(request).map(lambda r: made(node, r))
+            created = self.service.caller.create(node.fid, name, perm, mode)
+            return created.map(lambda r: made(node, r))
 
         clone: Maybe[Any] = self._clone(self.path)
         return after(clone, cloned)
@@ -216,13 +283,13 @@ class RemoteNode:
         kept = stat.but(qid=m.KEEP.qid)
 
         def told(fid: int) -> Pending[None]:
-            return self.service.caller.submit(m.Twstat(fid, kept)).map(lambda _: None)
+            return self.service.caller.wstat(fid, kept)
 
         return after(self.service.ready(), lambda _: after(self.at(), told))
 
 
-def _opened(node: RemoteNode, qid: Qid, mode: int) -> Opened:
-    return RemoteListing(node) if qid.is_dir else RemoteHandle(node, mode)
+def _opened(node: RemoteNode, qid: Qid, mode: int, base: RemoteNode | None = None) -> Opened:
+    return RemoteListing(node, base or node) if qid.is_dir else RemoteHandle(node, mode)
 
 
 class RemoteHandle:
@@ -278,18 +345,27 @@ class RemoteHandle:
 
 
 class RemoteListing:
-    """An open directory of the service."""
+    """An open directory of the service; `base` is the same one, not open."""
 
-    __slots__ = ("node",)
+    __slots__ = ("base", "node")
 
-    def __init__(self, node: RemoteNode) -> None:
-        self.node = node
+    def __init__(self, node: RemoteNode, base: RemoteNode) -> None:
+        self.node, self.base = node, base
 
     def entries(self) -> Maybe[Sequence[Stat]]:
         """All of it, its numbers moved."""
         service = self.node.service
-        found: Pending[Sequence[Stat]] = service.caller.listing(self.node.fid).map(
-            lambda stats: [service.stat(s) for s in stats]
+        listed = service.caller.listing(self.node.fid, self.base.fid)
+        found: Pending[Sequence[Stat]] = listed.map(lambda stats: [service.stat(s) for s in stats])
+        return found
+
+    def links(self) -> Maybe[Sequence[l.Entry]]:
+        """The same with symbolic links as such, where the service shows them."""
+        service = self.node.service
+        if l.Treaddir.number not in service.caller.dialect.types:
+            return after(self.entries(), links.entries_of)
+        found: Pending[Sequence[l.Entry]] = entries(service.caller, self.node.fid).map(
+            lambda got: [e.but(qid=service.qid(e.qid)) for e in got]
         )
         return found
 

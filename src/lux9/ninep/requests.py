@@ -17,12 +17,13 @@ from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import Disconnected, Lux9Error, ProtocolError, RemoteError
+from ..errors import Disconnected, Lux9Error, ProtocolError, RemoteError, number_of
 from ..pending import Maybe, Pending
 from ..wire import messages as m
 from ..wire.codec import HEADER, NOTAG, Dialect, Message
 from ..wire.messages import IOHDR
 from ..wire.node import Bytes
+from .speech import ERRORS, refusal
 
 TREAD = struct.Struct("<IBHIQI")  # header, fid[4] offset[8] count[4]
 TWRITE = TREAD
@@ -221,15 +222,15 @@ class Requests:
         return at
 
     def _unasked(self, kind: int, tag: int, buf: memoryview, at: int, end: int) -> ProtocolError:
-        if kind == m.Rerror.number and tag == NOTAG:  # a server's last word before it hangs up
-            return ProtocolError(m.Rerror.parse(buf, at + 7, end).ename)
+        if kind in ERRORS and tag == NOTAG:  # a server's last word before it hangs up
+            return ProtocolError(str(refusal(self.dialect, kind, buf, at + 7, end)))
         return ProtocolError(f"an answer to tag {tag}, which asked nothing")
 
     def _settle(self, request: Request, kind: int, buf: memoryview, at: int, end: int) -> None:
         value: Any
         error: Exception | None = None
-        if kind == m.Rerror.number:
-            value, error = None, RemoteError(m.Rerror.parse(buf, at + 7, end).ename)
+        if kind in ERRORS:
+            value, error = None, refusal(self.dialect, kind, buf, at + 7, end)
         elif kind != request.answer:
             raise ProtocolError(f"message {kind} as an answer to message {request.answer - 1}")
         elif kind == 117 and end - at >= 11:
@@ -249,7 +250,9 @@ class Requests:
         if pending is None:
             self.posted -= 1
             if error is not None and self.posted_error is None:
-                self.posted_error = RemoteError(f"{error} (posted write to {request.name})")
+                self.posted_error = RemoteError(
+                    f"{error} (posted write to {request.name})", number_of(error)
+                )
         elif request.later and self.soon is not None:
             self._put_off(pending, value, error)
         else:

@@ -84,11 +84,11 @@ def stat_of(node: Node) -> Maybe[u.Stat]:
 
 def to_unix(stat: Stat, target: str | None = None) -> u.Stat:
     """A stat with what .u adds."""
-    numbers = (_number(name) for name in (stat.uid, stat.gid, stat.muid))
     if target is not None:
         stat = stat.but(mode=stat.mode | u.DMSYMLINK)
-    fields: Any = stat  # a message is a tuple
-    return u.Stat(*fields, target or "", *numbers)
+    base = (stat.type, stat.dev, stat.qid, stat.mode, stat.atime, stat.mtime, stat.length)
+    owners = (_number(stat.uid), _number(stat.gid), _number(stat.muid))
+    return u.Stat(*base, stat.name, stat.uid, stat.gid, stat.muid, target or "", *owners)
 
 
 def _number(name: str) -> int:

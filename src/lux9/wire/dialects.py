@@ -7,6 +7,7 @@ does not know it answers with 9P2000, as for any suffix (version(5)).
 
 from __future__ import annotations
 
+from ..errors import UserError
 from .codec import Dialect
 from .linux import LINUX
 from .messages import P9
@@ -20,3 +21,11 @@ SPOKEN = {**DIALECTS, LUX9.version: LUX9}
 def choose(version: str) -> Dialect | None:
     """The dialect for what a Tversion asks; 9P2000 for a suffix that is unknown, None for another protocol."""
     return SPOKEN.get(version) or SPOKEN.get(version.partition(".")[0])
+
+
+def named(version: str) -> Dialect:
+    """The dialect of that name. Raises UserError."""
+    dialect = SPOKEN.get(version)
+    if dialect is None:
+        raise UserError(f"{version!r} is not a version of 9P; write {', '.join(DIALECTS)}")
+    return dialect

@@ -15,16 +15,18 @@ from typing import Any, Protocol
 from ..errors import BadArgument
 from ..pending import Maybe, after
 from . import linux
-from .linux import Entry, Rgetattr as Attr, Rstatfs
+from .linux import Entry, Rgetattr, Rstatfs
 from .messages import DMDIR, QTSYMLINK, Qid, Stat
 from .node import Node
 from .unix import NO_NUMBER
 
+Attr = Rgetattr  # what attributes are, is said there
 NOBODY = 65534  # whoever has a name and no number
 MAGIC = 0x01021997  # of v9fs: statfs(2)
 BLOCK, SECTOR = 4096, 512  # st_blksize; what st_blocks counts
 BILLION = 1_000_000_000
 LONGEST = 255  # bytes of a name
+NO_SPACE = Rstatfs(MAGIC, BLOCK, 0, 0, 0, 0, 0, 0, LONGEST)  # of files that take no room
 
 
 class Linked(Protocol):
@@ -86,7 +88,7 @@ def links(listing: Any) -> Maybe[Sequence[Entry]]:
 def statfs(node: Node) -> Maybe[Rstatfs]:
     """The file system of a file; of one that takes no room, nothing but its kind."""
     own: Any = getattr(node, "statfs", None)
-    return own() if own is not None else Rstatfs(MAGIC, BLOCK, 0, 0, 0, 0, 0, 0, LONGEST)
+    return own() if own is not None else NO_SPACE
 
 
 def entries_of(stats: Sequence[Stat]) -> list[Entry]:

@@ -40,6 +40,10 @@ class Entry:
             """The record as Rreaddir gives it."""
             ...
 
+        def but(self, **fields: object) -> Entry:
+            """The same with some fields changed."""
+            ...
+
         @staticmethod
         def get(buf: memoryview, at: int, end: int) -> tuple[Entry, int]:
             """The record at buf[at:], and where it ends. Raises DecodeError."""
