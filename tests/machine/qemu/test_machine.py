@@ -315,6 +315,15 @@ def test_a_card_is_pulled_out_and_another_plugged_in(
     run(work)
 
 
+def test_a_screenshot(tmp_path: Path) -> None:
+    async def work() -> None:
+        async with started("VGA") as r:
+            await r.machine.monitor.screenshot(tmp_path / "screen.png")
+            assert (tmp_path / "screen.png").read_bytes().startswith(b"\x89PNG")
+
+    run(work)
+
+
 @pytest.mark.parametrize(
     ("board", "words"),
     [

@@ -8,6 +8,7 @@ from __future__ import annotations
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ...errors import BadArgument, UserError
@@ -52,6 +53,10 @@ class Monitor:
             raise BadArgument(f"qemu: {command}: {error}") from None
         except (ExecInterruptedError, StateError):
             raise QemuGone(f"QEMU ended before it answered {command}") from None
+
+    async def screenshot(self, path: Path) -> None:
+        """What the first display shows, as PNG. Raises BadArgument where there is none."""
+        await self.do("screendump", filename=str(path.absolute()), format="png")
 
     @asynccontextmanager
     async def events(self, *names: str) -> AsyncGenerator[EventListener, None]:
