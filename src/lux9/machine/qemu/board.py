@@ -94,6 +94,11 @@ class Board:
         """Where QEMU is, or None."""
         return shutil.which(self.program)
 
+    @property
+    def bus(self) -> str:
+        """QEMU's name of bus 0."""
+        return "pci.0" if self.kind == "pc" else "pcie.0"
+
     def options(self) -> list[str]:
         """What makes the board; memory, sockets and the doorbell are not among it."""
         out = [

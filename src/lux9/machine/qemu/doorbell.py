@@ -53,14 +53,13 @@ class Doorbell:
         )
         self.server.sendmsg([struct.pack("<q", number)], with_it)
 
-    @property
-    def options(self) -> list[str]:
-        """QEMU's options for the device; it inherits `theirs`."""
+    def options(self, bus: str) -> list[str]:
+        """QEMU's options for the device on that bus; it inherits `theirs`."""
         return [
             "-chardev",
             f"socket,id=doorbell,fd={self.theirs.fileno()}",
             "-device",
-            f"ivshmem-doorbell,chardev=doorbell,vectors={COUNT},addr={BDF >> 3:x}.0",
+            f"ivshmem-doorbell,chardev=doorbell,vectors={COUNT},bus={bus},addr={BDF >> 3:x}.0",
         ]
 
     def give(self, bdf: Bdf, count: int) -> list[Message]:

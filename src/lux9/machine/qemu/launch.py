@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import ctypes
 import os
+import select
 import shlex
 import signal
 import socket
@@ -98,6 +99,22 @@ class Child:
             return os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         except OSError as error:
             raise UserError(f"{log}: cannot be written: {error.strerror}") from None
+
+    async def answered(self, limit: float) -> None:
+        """Until the first answer, or the end, is there to be read. Raises UserError after `limit` seconds."""
+        loop = asyncio.get_running_loop()
+        answered: asyncio.Future[None] = loop.create_future()
+        epoll = select.epoll()  # the loop would make the socket itself non-blocking
+        epoll.register(self.qtest, select.EPOLLIN)
+        loop.add_reader(epoll.fileno(), settle, answered)
+        try:
+            async with asyncio.timeout(limit):
+                await answered
+        except TimeoutError:
+            raise UserError(f"QEMU did not start within {limit:g} s: {self.said()}") from None
+        finally:
+            loop.remove_reader(epoll.fileno())
+            epoll.close()
 
     def watch(self, ended: Callable[[str], None]) -> None:
         """Call `ended` from the loop when it ends."""

@@ -1,17 +1,13 @@
 """QEMU as a machine: its chipset and its devices, with no guest. We are the kernel of that machine.
 
-Accesses go over one qtest socket, synchronously; interrupts come back over it, messages as eventfds. All of these
-are in one epoll set, which is what the event loop watches: so the loop never touches the socket itself, and it
-stays blocking. When QEMU is gone, every read gives all ones, as from a slot whose card was pulled out.
+Accesses go over one qtest socket, synchronously; interrupts come back over it, messages as eventfds. When QEMU is
+gone, every read gives all ones, as from a slot whose card was pulled out.
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 import os
-import select
-from collections import deque
 from pathlib import Path
 
 from ...arch import ich9
@@ -27,14 +23,13 @@ from .arenas import Arenas, options as memory_options
 from .board import Board
 from .config import IN, OUT, READ, WRITE, ConfigSpace
 from .doorbell import Doorbell
-from .launch import Child, settle
-from .lines import Lines
+from .events import Events
+from .launch import Child
 from .qmp import Monitor
-from .qtest import QemuGone, Qtest
+from .qtest import QemuGone
 
-BEAT = 1.0  # seconds between two looks whether QEMU still answers
 READY = 20.0  # seconds until QEMU answers its first command
-BURST = 64  # messages of one vector told at once: what the kernel keeps for a reader
+Range = tuple[int, int]  # start, end
 MEM_READ = {**READ, 8: b"readq"}
 MEM_WRITE = {**WRITE, 8: b"writeq"}
 
@@ -52,19 +47,13 @@ class Qemu:
     def __init__(self, board: Board | None = None) -> None:
         self.board = board or Board()
         self.known: list[FunctionInfo] = []  # as firmware left them
-        self.gone: list[
-            tuple[int, int]
-        ] = []  # addresses (start, end) of functions that were pulled out
-        self.why = ""  # why it is no more
+        self.gone: list[Range] = []  # where functions were that are pulled out
         self._arenas: Arenas | None = None
         self._bell: Doorbell | None = None
         self._monitor: Monitor | None = None
         self._child: Child | None = None
-        self._loop: asyncio.AbstractEventLoop | None = None
-        self._epoll: select.epoll | None = None
-        self._beat: asyncio.TimerHandle | None = None
-        self._soon = False  # `_turn` was asked for
-        self._rung: deque[int] = deque()
+        self._events: Events | None = None
+        self._elcr = 0  # as it was written to the two ports
 
     # Its life
 
@@ -79,66 +68,36 @@ class Qemu:
         """Start QEMU, be its firmware, and tell interrupts from here. Raises UserError with QEMU's own words."""
         if lacks := self.why_not():
             raise UserError("; ".join(f"{lack.what}: {lack.remedy}" for lack in lacks))
-        self._report, self._loop = report, asyncio.get_running_loop()
-        self.lines = Lines(sink, self._ask_turn, lambda: self.qtest.quiet)
+        self._report = report
         try:
-            await self._launch()
-            self._wire()
+            await self._launch(sink)
+            self.events.start()
             self._firmware()
         except QemuGone:
-            why = self._child.fate() if self._child else self.why
+            why = self._child.fate() if self._child else self.events.why
             await self.close()
             raise UserError(f"the machine did not come up: {why}") from None
         except BaseException:
             await self.close()
             raise
 
-    async def _launch(self) -> None:
+    async def _launch(self, sink: Sink) -> None:
         self._arenas = arenas = Arenas(self.board.memory)
         self._bell = bell = Doorbell()
         log = Path(f"qemu-{os.getpid()}.log") if self.board.keep_log else None
-        options = [*self.board.options(), *memory_options(arenas.nodes), *bell.options]
+        place = bell.options(self.board.bus)
+        options = [*self.board.options(), *memory_options(arenas.nodes), *place]
         keep = [bell.theirs.fileno(), *(node.fd for node in arenas.nodes)]
         assert self.board.found is not None, "why_not was asked"
         self._child = child = Child(self.board.found, options, keep, log)
         bell.theirs.close()
         self._monitor = Monitor(child.monitor)
-        self.qtest = Qtest(child.qtest, self.lines.drive, self._lost, self.board.limit)
+        self._events = events = Events(child, bell, sink, self._report, self.board.limit)
+        self.qtest, self.lines = events.qtest, events.lines
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its end tells why
             child.qtest.sendall(b"irq_intercept_in ioapic\n")
-        await self._answered(child)
+        await child.answered(READY)
         self.qtest.owed = 1
-
-    async def _answered(self, child: Child) -> None:
-        """Until the first answer, or the end, is there to be read."""
-        assert self._loop is not None
-        answered = self._loop.create_future()
-        epoll = select.epoll()
-        epoll.register(child.qtest, select.EPOLLIN)
-        self._loop.add_reader(epoll.fileno(), settle, answered)
-        try:
-            async with asyncio.timeout(READY):
-                await answered
-        except TimeoutError:
-            raise UserError(f"QEMU did not start within {READY:g} s: {child.said()}") from None
-        finally:
-            self._loop.remove_reader(epoll.fileno())
-            epoll.close()
-
-    def _wire(self) -> None:
-        """Everything that can happen, in one set that the loop watches."""
-        assert self._loop is not None
-        assert self._child is not None
-        assert self._bell is not None
-        self._epoll = epoll = select.epoll()
-        epoll.register(self._child.qtest, select.EPOLLIN)
-        self._vectors = {fd: n for n, fd in enumerate(self._bell.events)}
-        for fd in self._vectors:
-            epoll.register(fd, select.EPOLLIN)
-        self._loop.add_reader(epoll.fileno(), self._happened)
-        self._child.watch(self._ended)
-        self.qtest.soon = self._ask_turn
-        self._tick()
 
     def _firmware(self) -> None:
         """As firmware would: configuration space mapped, the doorbell placed, then everything else."""
@@ -159,20 +118,12 @@ class Qemu:
 
     async def close(self) -> None:
         """End QEMU; nothing of it stays."""
-        if self._beat is not None:
-            self._beat.cancel()
-            self._beat = None
-        if self._epoll is not None:
-            assert self._loop is not None
-            self._loop.remove_reader(self._epoll.fileno())
-            self._epoll.close()
-            self._epoll = None
-        self.why = self.why or "it was closed"
+        if self._events is not None:
+            self._events.close()
+        if self._monitor is not None:
+            await self._monitor.close()
         if self._child is not None:
-            self.qtest.gone = self.qtest.gone or "it was closed"
             child, self._child = self._child, None
-            if self._monitor is not None:
-                await self._monitor.close()
             await child.close()
         if self._bell is not None:
             self._bell.close()
@@ -180,6 +131,10 @@ class Qemu:
         if self._arenas is not None:
             self._arenas.close()
             self._arenas = None
+
+    def pump(self) -> None:
+        """Wait a millisecond for something to happen, and tell it."""
+        self.events.pump()
 
     # Plugging
 
@@ -216,110 +171,19 @@ class Qemu:
         self.assign()
         for each in gone:
             self._report(each.name, "pulled out")
-            self._wake(each.bdf)
+            self.events.wake(each.bdf)
 
-    def _wake(self, bdf: Bdf) -> None:
-        """Whoever waits for an interrupt of a function that is gone shall look at it."""
-        assert self._bell is not None
-        vectors = [n for n, owner in self._bell.owner.items() if owner == bdf]
-        self._rung.extend(doorbell.FIRST + n for n in vectors)
-        self.lines.wake()
-        self._ask_turn()
+    @property
+    def events(self) -> Events:
+        """What happens on it."""
+        assert self._events is not None, "the machine was not started"
+        return self._events
 
     @property
     def pid(self) -> int:
         """QEMU's process."""
         assert self._child is not None, "the machine was not started"
         return self._child.pid
-
-    # What happens
-
-    def _happened(self) -> None:
-        """Something is there to be read: take it, then tell the kernel."""
-        assert self._epoll is not None
-        self._look(0)
-        self._turn()
-
-    def _look(self, timeout: float) -> None:
-        if self._epoll is None:
-            return
-        assert self._child is not None
-        socket = self._child.qtest.fileno()
-        for fd, _ in self._epoll.poll(timeout):
-            if fd == socket:
-                self._take(fd)
-            else:
-                self._ring(self._vectors[fd])
-
-    def _take(self, fd: int) -> None:
-        if self.qtest.gone and self._epoll is not None:
-            with contextlib.suppress(OSError):
-                self._epoll.unregister(fd)
-        self.qtest.take()
-
-    def _ring(self, vector: int) -> None:
-        assert self._bell is not None
-        count = min(self._bell.count(vector), BURST)
-        if vector in self._bell.owner:
-            self._rung.extend([doorbell.FIRST + vector] * count)
-
-    def _ask_turn(self) -> None:
-        """Let `_turn` come in the loop's next turn."""
-        if not self._soon and self._loop is not None and not self._loop.is_closed():
-            self._soon = True
-            self._loop.call_soon(self._turn)
-
-    def _turn(self) -> None:
-        """Send what was posted, and tell what there is to tell."""
-        self._soon = False
-        self.qtest.flush()
-        while self._rung:
-            self.lines.sink(self._rung.popleft(), True)
-        self.lines.deliver()
-        self.qtest.flush()
-
-    def pump(self) -> None:
-        """Wait a millisecond for something to happen, and tell it."""
-        self.qtest.flush()
-        self._look(0.001)
-        self._turn()
-
-    def _tick(self) -> None:
-        """See to it that QEMU lives: an answer is due within the limit, whatever was asked."""
-        assert self._loop is not None
-        self._look(0)
-        if self.qtest.overdue():
-            self.qtest.give_up(f"QEMU did not answer for {self.qtest.limit:g} s")
-        elif self.qtest.quiet:
-            self.qtest.post(b"endianness")
-        self._turn()
-        if not self.qtest.gone:
-            self._beat = self._loop.call_later(BEAT, self._tick)
-
-    # When it is no more
-
-    def _ended(self, why: str) -> None:
-        """The process is over."""
-        self.why = why
-        self.qtest.give_up(why)
-
-    def _lost(self, why: str) -> None:
-        """From here all reads give all ones; whoever waits for an interrupt has one, and will see."""
-        assert self._child is not None
-        self._child.kill()
-        if not self.why:
-            self.why = self._child.fate() if why.startswith("QEMU hung up") else why
-        if self._loop is not None and not self._loop.is_closed():
-            self._loop.call_soon(self._tell_the_end)
-
-    def _tell_the_end(self) -> None:
-        if self._child is None:
-            return  # closed meanwhile
-        self._report("qemu", f"{self.why}; every function counts as removed")
-        self.lines.wake()
-        assert self._bell is not None
-        for vector in list(self._bell.owner):
-            self.lines.sink(doorbell.FIRST + vector, True)
 
     # Configuration space
 
@@ -373,8 +237,6 @@ class Qemu:
             self._elcr = self._elcr & ~(0xFF << shift) | value << shift
             self.lines.elcr(self._elcr)
 
-    _elcr = 0
-
     def _pulled_out(self, address: int) -> bool:
         return any(start <= address < end for start, end in self.gone)
 
@@ -418,7 +280,7 @@ class Qemu:
     def reset(self, bdf: Bdf) -> str:
         """By the function's own means, or its class's. Raises DeviceError where there are none."""
         if self.qtest.gone:
-            raise DeviceGone(f"{bdf_text(bdf)} went with QEMU: {self.why}")
+            raise DeviceGone(f"{bdf_text(bdf)} went with QEMU: {self.events.why}")
         if self.config_read(bdf, Header0.vendor.offset, 2) == NO_FUNCTION:
             raise DeviceGone(f"{bdf_text(bdf)} is not there, so there is nothing to reset")
         how = by_config(self, bdf, lambda seconds: None) or by_class(self, bdf)
