@@ -21,7 +21,7 @@ FIRST, LONGEST = (
     0.1,
     10.0,
 )  # seconds from an end to the next start: doubled each time, to the longest
-GOOD = 5.0  # seconds of running after which the back-off begins anew
+GOOD = 1.0  # seconds of running after which the back-off begins anew; `max N in T` counts all the same
 
 
 @dataclass(frozen=True)
