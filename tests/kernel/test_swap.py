@@ -69,12 +69,12 @@ class Server:
         """Nobody minds."""
 
 
-async def post(services: Services, disk: Disk, **how: Any) -> Connection:
+async def post(services: Services, disk: Disk, name: str = "disk", **how: Any) -> Connection:
     """Post a service; its end that can be hung up on."""
     ours, theirs = socket.socketpair()
     server = Server(disk)
     made = await serve_socket(theirs, lambda: Connection(lambda _: server))
-    await services.post_socket("disk", OWNER, ours, **how)
+    await services.post_socket(name, OWNER, ours, **how)
     return made
 
 

@@ -65,8 +65,8 @@ def test_disks_fill_the_ports_and_then_further_controllers(tmp_path: Path) -> No
     sim = q35(images(tmp_path, 8))
     controllers = [fn for fn in sim.bus.walk() if isinstance(fn, Ahci)]
     assert [(c.devfn, sorted(c.disks)) for c in controllers] == [
-        (SATA, [0, 1, 2, 3, 4, 5]),
-        (0x18, [0, 1]),
+        (0x18, [0, 1, 2, 3, 4, 5]),
+        (SATA, [0, 1]),
     ]
     asyncio.run(sim.close())
     assert all(closed(d) for c in controllers for d in c.disks.values())

@@ -42,6 +42,7 @@ from .dev.mnt import MountDir
 from .dev.pci import PciDir
 from .dev.proc import Life, ProcDir
 from .dev.srv import SrvDir
+from .dev.storage import StorageDir
 from .hardware import Hardware
 from .namespace import Group, Namespace
 from .process import ALL, Cap, Limits, Process
@@ -52,6 +53,7 @@ STANDARD = (
     "bind '#c' /dev",
     "bind -a '#m' /dev",
     "bind -a '#M' /dev",
+    "bind -a '#S' /dev",
     "bind '#I' /dev/irq",
     "bind '#D' /dev/dma",
     "bind '#P' /dev/pci",
@@ -77,6 +79,7 @@ DEVICES: dict[str, Device] = {
     "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
     "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process)),
     "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
+    "S": ("storage", Cap(0), lambda k, life: StorageDir(k.services)),
     "m": ("mem", Cap.MEM | Cap.IO, lambda k, life: MemDir(k.hardware, life.process)),
     "I": ("irq", Cap.IRQ, lambda k, life: IrqDir(k.hardware, life.process)),
     "D": ("dma", Cap.DMA, lambda k, life: DmaDir(k.hardware, life.process)),

@@ -67,5 +67,8 @@ def _open(disk: Image, read_only: bool, undo: ExitStack) -> Disk:
 
 def _controllers(disks: Sequence[Disk]) -> Iterator[tuple[int, PciFunction]]:
     groups = [disks[n : n + PORTS] for n in range(0, len(disks), PORTS)] or [()]
-    for place, group in zip([SATA, *FURTHER], groups, strict=False):
+    places = sorted(
+        [SATA, *FURTHER][: len(groups)]
+    )  # the first disks on the first controller of the bus
+    for place, group in zip(places, groups, strict=True):
         yield place, Ahci(dict(enumerate(group)), ports=PORTS)
