@@ -10,7 +10,7 @@ from __future__ import annotations
 import stat as s
 import time
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import (
     BadArgument,
@@ -20,12 +20,13 @@ from ..errors import (
     IsADirectory,
     NoAttribute,
     NotADirectory,
+    NotFound,
     NotSupported,
     PermissionDenied,
     TooManyLinks,
 )
 from ..pending import Maybe, after, rescued, waits
-from ..wire import links, linux as l, messages as m
+from ..wire import links, linux as l, messages as m, unix as u
 from ..wire.codec import Message
 from ..wire.linux import Entry
 from ..wire.messages import DMDIR, KEEP, OREAD, OTRUNC, QTSYMLINK, Stat
@@ -39,7 +40,17 @@ if TYPE_CHECKING:
 
 PERM = 0o777
 REQUESTS: list[type[Message]] = [
-    *(l.Tstatfs, l.Tlopen, l.Tlcreate, l.Tsymlink, l.Tmknod, l.Trename, l.Treadlink, l.Tgetattr),
+    *(
+        u.Tauth,
+        l.Tstatfs,
+        l.Tlopen,
+        l.Tlcreate,
+        l.Tsymlink,
+        l.Tmknod,
+        l.Trename,
+        l.Treadlink,
+        l.Tgetattr,
+    ),
     *(l.Tsetattr, l.Txattrwalk, l.Txattrcreate, l.Treaddir, l.Tfsync, l.Tlock, l.Tgetlock),
     *(l.Tlink, l.Tmkdir, l.Trenameat, l.Tunlinkat),
 ]
@@ -53,6 +64,10 @@ class Linux:
         self.acts: dict[int, Callable[[Any], Maybe[Message]]] = {
             cls.number: getattr(self, cls.__name__[1:]) for cls in REQUESTS
         }
+
+    def auth(self, t: u.Tauth) -> NoReturn:
+        """There is none: ENOENT is how clients of this dialect expect to be told (diod, libnpclient)."""
+        raise NotFound("authentication: the connection is the identity; attach with afid NOFID")
 
     # -- opening and creating
 

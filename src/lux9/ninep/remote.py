@@ -126,8 +126,9 @@ class RemoteNode:
         self.generation = service.generation
 
     def __del__(self) -> None:
-        if self.path and self.generation == self.service.generation:
-            self.service.caller.forget(self.fid)
+        service = self.service
+        if self.generation == service.generation and self.fid != service.root_fid:
+            service.caller.forget(self.fid)
 
     @property
     def qid(self) -> Qid:
@@ -225,7 +226,8 @@ class RemoteNode:
         names = path[len(self.path) :] if path[: len(self.path)] == self.path else ()
 
         def walked(got: Attached) -> RemoteNode:
-            return RemoteNode(service, path, got[0], got[1] if path != self.path else self._qid)
+            qid = got[1] if path else service.root_qid  # a walk of no names tells none
+            return RemoteNode(service, path, got[0], self._qid if path == self.path else qid)
 
         def work() -> Maybe[RemoteNode]:
             if len(path) < len(self.path):  # up: from the top, for `..` is not every server's

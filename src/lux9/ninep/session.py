@@ -226,7 +226,8 @@ class Session(Replies):
         return f, node
 
     def _twalk(self, t: m.Twalk) -> Maybe[m.Rwalk]:
-        f, node = self.unopened(t.fid)
+        clones = self.linked and t.newfid != t.fid  # which strangers do of open directories, too
+        f, node = self.known(t.fid) if clones else self.unopened(t.fid)
         check_names(t.names)
         name = f.below(*t.names)
         if t.newfid == t.fid:

@@ -54,7 +54,9 @@ def steps(
 def _step(node: Node, qid: Qid, name: str, linked: bool) -> Maybe[Node]:
     if not qid.is_dir:  # not even `..`: walk(5) starts from directories only
         raise NotADirectory(f"{name!r} is asked of a file")
-    return look(node, name) if linked else node.walk(name)
+    if linked:
+        return node if name == "." else look(node, name)  # a readdir shows it: programs walk to it
+    return node.walk(name)
 
 
 def _later(
