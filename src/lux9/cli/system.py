@@ -60,6 +60,8 @@ class System:
         async with AsyncExitStack() as undo:
             undo.push_async_callback(self.kernel.stop)
             await self.kernel.start()
+            if notice := self.launcher.isolation.notice:
+                self.kernel.console.log(notice)
             await self.kernel.listen(self.path)
             undo.push_async_callback(self.launcher.stop_all)
             await self.launcher.start_all()

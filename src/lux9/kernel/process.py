@@ -53,6 +53,7 @@ class Limits:
     files: int = 64
     file_size: int = 16 << 20
     processes: int = 0  # that it may start; threads are free
+    cpu: int = 0  # percent of one processor, where there is a cgroup; 0 for any
 
 
 @dataclass

@@ -12,9 +12,11 @@ import os
 import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 
 from ..errors import UserError
 from .output import Output
+from .sandbox.cgroup import Group
 
 CLIENT, ARENA, SERVICE = 3, 4, 5
 KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
@@ -23,10 +25,13 @@ Inherit = Mapping[int, int]  # fd in the child: fd here
 
 
 class Child:
-    """A running program. `said(line)` gets what it prints; `ended` gets how it went."""
+    """A running program. `said(line)` gets what it prints; `ended` gets how it went. `group` goes with it."""
 
-    def __init__(self, pid: int, output: int, said: Callable[[str], None]) -> None:
+    def __init__(
+        self, pid: int, output: int, said: Callable[[str], None], group: Group | None = None
+    ) -> None:
         self.pid = self.waited = pid  # whom we speak to; whom we wait for
+        self.group = group
         self.output = Output(output, said)
         self.loop = asyncio.get_running_loop()
         self.pidfd = os.pidfd_open(pid)
@@ -39,6 +44,8 @@ class Child:
         _, status = os.waitpid(self.waited, 0)
         self.pid = 0
         self.output.drain()
+        if self.group is not None:
+            self.group.close()
         self.ended.set_result(self._reason(status))
 
     def _reason(self, status: int) -> str:
@@ -79,7 +86,10 @@ def spawn(argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str]) -
     high = {fd: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 32) for fd, ours in wanted.items()}
     env = {k: os.environ[k] for k in KEEP_ENV if k in os.environ} | dict(variables)
     try:
-        actions = [(os.POSIX_SPAWN_DUP2, here, fd) for fd, here in high.items()]
+        actions: list[tuple[int, int] | tuple[int, int, int]] = [
+            (os.POSIX_SPAWN_CLOSE, fd) for fd in strangers()
+        ]
+        actions += [(os.POSIX_SPAWN_DUP2, here, fd) for fd, here in high.items()]
         signals = [signal.SIGINT, signal.SIGTERM, signal.SIGPIPE]
         pid = os.posix_spawnp(
             argv[0], list(argv), env, file_actions=actions, setsigdef=signals, setpgroup=0
@@ -91,6 +101,16 @@ def spawn(argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str]) -
         for fd in (nothing, theirs, *high.values()):
             os.close(fd)
     return pid, output
+
+
+def strangers() -> list[int]:
+    """What whoever started us left open to all that we start: none of a driver's business."""
+    found = list[int]()
+    for path in Path("/proc/self/fd").iterdir():
+        with contextlib.suppress(OSError):  # the folder's own is closed by now
+            if os.get_inheritable(int(path.name)):
+                found.append(int(path.name))
+    return [fd for fd in found if fd > 2]
 
 
 def pair() -> tuple[socket.socket, socket.socket]:

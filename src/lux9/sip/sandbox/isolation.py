@@ -12,7 +12,8 @@ from typing import Protocol
 from ...errors import NotSupported
 from ...kernel.process import Limits
 from ..spawn import Child, Inherit, spawn
-from . import bubblewrap, enter, seccomp
+from . import bubblewrap, cgroup, enter, seccomp
+from .cgroup import Group
 from .host import host
 from .jailed import Jailed, Refused
 from .level import Level
@@ -86,10 +87,19 @@ class Isolation:
             )
         return level
 
+    @property
+    def notice(self) -> str:
+        """What to tell when the best that there is was asked for and it is not the furthest; or nothing."""
+        if self.wanted is not None or host().best is Level.SANDBOX:
+            return ""
+        return f"drivers run at isolation {self.status(host().best)}"
+
     def status(self, level: Level) -> str:
         """A level, and what lacks for the next."""
         if level is Level.SANDBOX:
-            return level.word
+            return (
+                f"{level.word} (no cgroup: {lacks})" if (lacks := cgroup.missing()) else level.word
+            )
         why = f"--isolation {Level(level + 1).word}" if level < host().best else host().missing
         return f"{level.word} (for {Level(level + 1).word}: {why})"
 
@@ -103,18 +113,24 @@ def start(
     refused: Refused,
 ) -> Child:
     """Start it in a process of its own, in a sandbox or not. Raises UserError."""
-    limits = rlimits(program.limits)
-    if level is Level.SANDBOX:
-        return _jail(program, limits, inherit, variables, said, refused)
-    pid, output = spawn(program.argv, inherit, variables)
-    child = Child(pid, output, said)
-    impose(pid, limits)
-    return child
+    group = None if cgroup.missing() else cgroup.groups().make(program.name, program.limits)
+    try:
+        if level is Level.SANDBOX:
+            return _jail(program, group, inherit, variables, said, refused)
+        pid, output = spawn(program.argv, inherit, variables)
+    except BaseException:
+        if group is not None:
+            group.close()
+        raise
+    if group is not None:
+        group.add(pid)
+    impose(pid, rlimits(program.limits))
+    return Child(pid, output, said, group)
 
 
 def _jail(
     program: Program,
-    limits: Mapping[str, int],
+    group: Group | None,
     inherit: Inherit,
     variables: Mapping[str, str],
     said: Callable[[str], None],
@@ -125,11 +141,11 @@ def _jail(
         words, named = bubblewrap.shown(program.command)
         what, files = ["--command", *words], files + named
     first = [sys.executable, "-P", "-m", enter.__name__]
-    argv = [*first, *(f"{name}={value}" for name, value in limits.items()), *what]
+    argv = [*first, *(f"{name}={value}" for name, value in rlimits(program.limits).items()), *what]
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     status, telling = os.pipe2(os.O_CLOEXEC)
     number = enter.NUMBER.pack(seccomp.number_of("seccomp"))
-    ours.send(number + seccomp.program(bool(program.command), program.limits.processes > 0))
+    message = number + seccomp.program(bool(program.command), program.limits.processes > 0)
     try:
         more = {**inherit, enter.CONTROL: theirs.fileno(), STATUS: telling}
         environment = {**variables, "PYTHONDONTWRITEBYTECODE": "1"}
@@ -141,4 +157,4 @@ def _jail(
     finally:
         theirs.close()
         os.close(telling)
-    return Jailed(pid, output, said, status, ours, refused)
+    return Jailed(pid, output, said, status, ours, message, refused, group)

@@ -16,13 +16,17 @@ import socket
 from collections.abc import Callable
 
 from ..spawn import Child, reason
+from .cgroup import Group
 from .notify import MOST, Listener
 
 Refused = Callable[[str, tuple[int, ...]], None]
 
 
 class Jailed(Child):
-    """A running program in a sandbox. `refused(name, args)` gets the calls that its filter did not allow."""
+    """A running program in a sandbox. `refused(name, args)` gets the calls that its filter did not allow.
+
+    The driver waits for `message` before it becomes one; by then it is in `group`, if there is one.
+    """
 
     def __init__(
         self,
@@ -31,10 +35,13 @@ class Jailed(Child):
         said: Callable[[str], None],
         status: int,
         control: socket.socket,
+        message: bytes,
         refused: Refused,
+        group: Group | None = None,
     ) -> None:
-        super().__init__(pid, output, said)
+        super().__init__(pid, output, said, group)
         self.status, self.control, self.refused = status, control, refused
+        self.message = message
         self.inner, self.doomed = -1, False
         self.listener: Listener | None = None
         self.verdict, self.heard = "", b""
@@ -53,8 +60,17 @@ class Jailed(Child):
             with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
                 pid = int(json.loads(self.heard.split(b"}")[0] + b"}")["child-pid"])
                 self.inner, self.pid = os.pidfd_open(pid), pid
+                self._let_in()
                 if self.doomed:
                     self.signal(signal.SIGKILL)
+
+    def _let_in(self) -> None:
+        """It is known, and where it belongs: it may go on."""
+        if self.group is not None:
+            self.group.add(self.pid)
+        if self.control.fileno() >= 0:
+            with contextlib.suppress(OSError):  # it has ended already
+                self.control.send(self.message)
 
     def _deaf(self) -> None:
         if self.status >= 0:

@@ -14,7 +14,7 @@ STACK = 8 << 20
 def rlimits(limits: Limits) -> dict[str, int]:
     """Names of setrlimit(2), in lower case, and values."""
     wanted = {
-        "as": limits.memory,
+        "as": limits.memory + limits.arena,
         "core": 0,
         "fsize": limits.file_size,
         "memlock": 0,
