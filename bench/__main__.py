@@ -16,7 +16,7 @@ from pathlib import Path
 
 from lux9.cli import image
 
-from . import floor
+from . import floor, isolation
 from .facts import facts
 
 RESULTS = Path(__file__).parent / "results"
@@ -99,6 +99,8 @@ def main(cores: Sequence[int]) -> None:
             print(layout)
             os.sched_setaffinity(0, on)
             results[layout] = measure(folder, none)
+            print(" isolation")
+            results[f"{layout}, isolation"] = isolation.measure()
             if shutil.which("qemu-system-x86_64"):
                 print(" QEMU")
                 results[f"{layout}, QEMU"] = measure_qemu(folder, none)

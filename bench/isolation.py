@@ -8,7 +8,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from lux9.cli.system import System
+from lux9.cli.system import System, run
 from lux9.kernel.console import Console
 from lux9.kernel.process import ALL
 from lux9.machine.sim import q35
@@ -33,11 +33,13 @@ READER = Stanza(
 
 
 def measure() -> dict[str, float]:
-    """Milliseconds and register reads a second, by what is measured."""
+    """Milliseconds and register reads a second, by what is measured; printed, too."""
     found: dict[str, float] = {}
     for level in Level:
         if level <= host().best:
-            found |= asyncio.run(_measure(level))
+            found |= run(_measure(level))
+    for name, value in found.items():
+        print(f"  {name:46} {value:>12,.1f}", flush=True)
     return found
 
 
@@ -70,10 +72,5 @@ def _rate(address: str) -> float:
         return float(client.read("/reader/rate"))
 
 
-def main() -> None:
-    for name, value in measure().items():
-        print(f"  {name:46} {value:>12,.1f}", flush=True)
-
-
 if __name__ == "__main__":
-    main()
+    measure()
