@@ -18,6 +18,7 @@ from ..kernel.audit import Journal
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.process import ALL, Cap
+from ..kernel.services import Posted
 from .device import SipDir
 from .learn import Notebook, manifest
 from .life import Starter
@@ -29,6 +30,7 @@ from .supervisor import Pace, Supervisor
 
 READY = 30.0  # seconds that a driver has to answer its first request
 MOST = 1000  # servers
+DRAIN = 0.5  # seconds for requests on their way to a driver that is swapped
 
 
 class Launcher:
@@ -261,8 +263,7 @@ class Launcher:
         why = f"{sip.verdict} ({why})" if sip.verdict else why
         posted = self.kernel.services.posted.get(sip.name)
         if posted is not None and posted.owner is life.process:
-            posted.service.caller.wire.close()
-            self.kernel.services.drop(sip.name, posted.service.caller)
+            self._hang_up(sip, posted)
         if self.notebook is not None:
             self.notebook.met(life.process)
         sip.crash = self.kernel.end(life.process).text(why, sip.output)
@@ -325,14 +326,30 @@ class Launcher:
     async def swap(self, sip: Sip, hold: float = 0.0) -> bool:
         """Stop it and start it again; clients wait `hold` seconds for that, or as long as the manifest says."""
         posted = self.kernel.services.posted.get(sip.name)
-        if posted is not None and hold:
-            posted.service.hold = max(posted.service.hold, hold)
         sip.swapping = True
         try:
+            if posted is not None and sip.state == "running":
+                posted.service.hold = max(posted.service.hold, hold)
+                await self._part(sip, posted)
             await self.stop(sip)
         finally:
             sip.swapping = False
         return await self.start(sip)
+
+    async def _part(self, sip: Sip, posted: Posted) -> None:
+        """Hang up on it before it ends: its clients are to wait, and not to be told that it is ending.
+
+        What may not be asked twice is given a moment to be answered.
+        """
+        end = time.monotonic() + DRAIN
+        while not posted.service.repeats and posted.service.caller.table and time.monotonic() < end:
+            await asyncio.sleep(0.005)
+        if posted.service.hold and sip.child is not None:
+            self._hang_up(sip, posted)
+
+    def _hang_up(self, sip: Sip, posted: Posted) -> None:
+        posted.service.caller.wire.close()
+        self.kernel.services.drop(sip.name, posted.service.caller)
 
     async def stop_all(self) -> None:
         """End all, those that use others first."""
