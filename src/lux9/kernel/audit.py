@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from ..pending import Maybe, Pending
 from ..wire.node import Bytes
@@ -17,6 +17,7 @@ from .auditlog import AuditLog
 from .process import Process
 
 KEEP = 10_000
+DONE = "done"  # what was done to a process, not by it: always recorded
 
 
 class Journal:
@@ -102,7 +103,26 @@ class Audit:
     def record(
         self, who: Process | None, action: str, target: str, verdict: str, **detail: object
     ) -> None:
-        """One entry. `verdict` is allowed, denied or done; `detail` what else there is to know."""
+        """One entry. `verdict` is allowed, denied or done; `detail` what else there is to know.
+
+        Who causes more of them than anybody could want to read is told of by their number: nobody drives the
+        record of what he did out of the journal, or the disk full, by doing it again and again.
+        """
+        if who is not None:
+            if verdict != DONE and not who.audited.take():
+                return
+            if missed := who.audited.tell():
+                self._add(who, "audit", "-", DONE, {"missed": missed})
+        self._add(who, action, target, verdict, detail)
+
+    def _add(
+        self,
+        who: Process | None,
+        action: str,
+        target: str,
+        verdict: str,
+        detail: Mapping[str, object],
+    ) -> None:
         entry: dict[str, object] = {
             "seq": self.journal.next,
             "time": round(self.clock(), 6),
@@ -112,7 +132,7 @@ class Audit:
             "target": target,
             "verdict": verdict,
         }
-        line = json.dumps(entry | detail, default=str)
+        line = json.dumps({**entry, **detail}, default=str)
         self.journal.add(line)
         if self.log is not None:
             self.log.add(line)

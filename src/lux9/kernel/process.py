@@ -14,6 +14,7 @@ from enum import IntFlag
 
 from ..errors import LimitReached, PermissionDenied
 from ..machine.abstract import Arena
+from .budget import Budget
 from .recorder import Access
 
 RECENT = 256  # register accesses of each process that are kept for the report of a crash
@@ -73,6 +74,7 @@ class Process:
     peak: int = 0  # bytes of DMA buffers that it had at most
     state: str = "running"
     started: float = field(default_factory=time.time)
+    audited: Budget = field(default_factory=Budget, repr=False, compare=False)
     recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     def need(self, cap: Cap, what: str) -> None:
