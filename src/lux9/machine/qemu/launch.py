@@ -169,9 +169,9 @@ class Child:
         over: asyncio.Future[None] = loop.create_future()
         loop.add_reader(self._pidfd, settle, over)
         try:
-            for end in (self.process.terminate, self.process.kill):
-                with contextlib.suppress(ProcessLookupError):
-                    end()
+            for number in (signal.SIGTERM, signal.SIGKILL):
+                self.process.send_signal(number)
+                self.process.send_signal(signal.SIGCONT)  # one that is stopped cannot end
                 await asyncio.wait([over], timeout=GRACE)
                 if over.done():
                     break
