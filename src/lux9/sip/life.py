@@ -7,7 +7,7 @@ import signal
 from collections.abc import Callable
 from typing import Any
 
-from ..errors import Lux9Error, UserError
+from ..errors import Lux9Error, NotSupported, UserError
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.namespace import Group
@@ -34,6 +34,11 @@ class Starter:
         if not stanza.module and not stanza.command:
             raise UserError(
                 "it has no type and no command; write `type S` or `command …` to its ctl"
+            )
+        if stanza.protected and Cap.DMA in stanza.capabilities and not kernel.machine.protects:
+            raise NotSupported(
+                f"{stanza.name} demands protected DMA, and nothing on this machine ({kernel.machine.name}) "
+                "keeps a device to its arena"
             )
         level = self.isolation.level(stanza)
         sip.isolation = self.isolation.status(level)

@@ -13,6 +13,7 @@ restart = "on-crash max 5 in 60"        # or never (so it is when nothing is sai
 hold = 10.0                             # seconds that clients wait for it to come back
 repeats = true                          # a write whose answer was lost may be sent again
 isolation = "process"                   # the least that it may run with: none, process or sandbox
+dma = "protected"                       # not on a machine that lets a device write wherever it likes
 read = ["/srv/firmware"]                # files of the host that it sees in its sandbox
 limits.dma_bytes = 1048576
 
@@ -44,7 +45,7 @@ NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 BUILT_IN = "drivers.toml"
 KEYS = (
     *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
-    *("namespace", "mount", "restart", "hold", "repeats", "isolation", "read", "limits"),
+    *("namespace", "mount", "restart", "hold", "repeats", "isolation", "dma", "read", "limits"),
 )
 
 
@@ -153,6 +154,7 @@ class Reader:
             hold=self.hold(),
             repeats=self.flag("repeats"),
             isolation=self.isolation(),
+            protected=self.protected(),
             read=self.texts("read"),
             where=self.where,
         )
@@ -250,6 +252,13 @@ class Reader:
         if type(value) not in (int, float) or not 0 <= value <= 3600:
             raise self.wrong("hold", f"hold = {value!r} is not a time of 0 to 3600 seconds")
         return float(value)
+
+    def protected(self) -> bool:
+        """Whether it runs only where its DMA is confined."""
+        word = self.text_of("dma") or "unprotected"
+        if word not in ("protected", "unprotected"):
+            raise self.wrong("dma", f"dma {word!r} is neither protected nor unprotected")
+        return word == "protected"
 
     def isolation(self) -> Level:
         """The least that it may run with."""

@@ -36,7 +36,8 @@ class Stanza:
     """One driver: what it is for, how it is started, what it may do, where it is mounted.
 
     `hold`: seconds that its clients wait when it is gone and will come back; `repeats`: what was written to it may
-    be written again. `isolation`: the least that it may run with; `read`: what of the host it sees in its sandbox.
+    be written again. `isolation`: the least that it may run with; `protected`: only where its DMA is confined;
+    `read`: what of the host it sees in its sandbox.
     """
 
     name: str
@@ -55,6 +56,7 @@ class Stanza:
     hold: float = 0.0
     repeats: bool = False
     isolation: Level = Level.NONE
+    protected: bool = False
     read: tuple[str, ...] = ()
     where: str = ""  # the manifest that it is from
 

@@ -230,3 +230,12 @@ def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     rig.over(sip)
     assert sip.state == "crashed"
     assert "refused system calls" in sip.last_exit
+
+
+def test_silence(rig: Rig) -> None:
+    """Who asks it has an error in the end; nobody else waits for it."""
+    sip = rig.rogue()
+    with pytest.raises(Lux9Error):
+        rig.attack("silence")
+    rig.over(sip)
+    assert "did not answer" in sip.last_exit + sip.reason + sip.verdict
