@@ -267,3 +267,19 @@ def test_a_mount_point_is_neither_written_nor_removed(world: World) -> None:
         seen.node("d").open(OWRITE)
     with pytest.raises(PermissionDenied, match="is a mount point; unmount it"):
         seen.node("d").remove()
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        ["bind /a /a"],
+        ["bind -a /a/deeper /a"],
+        ["bind /a /b", "bind -b /b /a"],
+        ["bind /a /b", "bind /b/x /c", "bind /c /a"],
+    ],
+)
+def test_a_bind_that_leads_back_to_itself_is_refused(lines: list[str]) -> None:
+    group = Group(lines[:-1])
+    with pytest.raises(ControlError, match="is reached through"):
+        group.do(lines[-1])
+    assert len(group.steps) == len(lines) - 1

@@ -72,11 +72,22 @@ class Group:
             )
 
     def add(self, step: Step) -> None:
-        """One more step."""
+        """One more step. Raises ControlError for one that would lead back to itself."""
+        if self._leads(step.source, step, set()):
+            raise ControlError(f"{step}: {step.source} is reached through /{'/'.join(step.to)} itself")
         if not step.flag:
             self.steps = [s for s in self.steps if s.to != step.to]
         self.steps.append(step)
         self._make()
+
+    def _leads(self, source: str, to: Step, seen: set[str]) -> bool:
+        """Whether a walk to a path goes through a step: sources are looked up when they are walked to."""
+        if source.startswith("#") or source in seen:
+            return False
+        seen.add(source)
+        path = split(source)
+        through = [s for s in (*self.steps, to) if s.to and path[: len(s.to)] == s.to]
+        return any(s is to or self._leads(s.source, to, seen) for s in through)
 
     def drop(self, to: Path, source: str | None) -> None:
         """Undo what was bound to a path, or one of it."""
