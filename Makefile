@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
-TESTED := mke2fs debugfs lspci bwrap libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3  # programs without which tests would be skipped
+TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3  # programs without which tests would be skipped
 
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
@@ -71,7 +71,7 @@ soak: $(VENV)/.base
 	$(BIN)/python -m soak $(SOAK_ARGS)
 
 docs: $(VENV)/.docs
-	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build -q --strict
+	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build -q --strict
 
 fuzz: $(VENV)/.fuzz
 	mkdir -p fuzz/corpus

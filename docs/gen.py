@@ -4,7 +4,7 @@
     {{ registers lux9.arch.ahci:HBA }}                a block's registers, and the bits of each
     {{ command boot }}                                a command's help
     {{ policy }}                                      what configuration space keeps from drivers
-    {{ messages }}  {{ errors }}                      the protocol's tables
+    {{ messages }}  {{ errors }}  {{ conformance }}     the protocol's tables
 
 A page cannot say what the code does not: a name that is not there stops the build. MkDocs calls
 `on_page_markdown` (see `hooks` in mkdocs.yml); the tests call `expand`.
@@ -147,6 +147,22 @@ def errors() -> list[str]:
     ]
 
 
+def conformance() -> list[str]:
+    """Every request of the three dialects, and the tests that prove it."""
+    from docs.conformance import proofs, wanted
+
+    need, have = wanted(), proofs()
+    names = list(dict.fromkeys(name for column in need.values() for name in column))
+    lines = head("message", *need)
+    for name in names:
+        cells = (
+            "<br>".join(f"`{test}`" for test in have[dialect, name]) if name in column else "–"
+            for dialect, column in need.items()
+        )
+        lines.append(row(f"{name}, R{name[1:]}" if name[0] == "T" else name, *cells))
+    return lines
+
+
 WORDS: dict[str, Callable[..., list[str]]] = {
     "tree": tree,
     "registers": registers,
@@ -155,4 +171,5 @@ WORDS: dict[str, Callable[..., list[str]]] = {
     "commands": commands,
     "messages": messages,
     "errors": errors,
+    "conformance": conformance,
 }

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.ninep.serving import LOOPS, Served
+from tests.ninep.speaking import SEEN
 
 
 @pytest.fixture(params=LOOPS)
@@ -14,3 +15,14 @@ def served(request: pytest.FixtureRequest) -> Iterator[Served]:
         pytest.importorskip("uvloop")
     with Served(request.param) as served:
         yield served
+
+
+@pytest.fixture(autouse=True)
+def proof(request: pytest.FixtureRequest) -> Iterator[None]:
+    """A test that proves a message has to have seen it."""
+    SEEN.clear()
+    yield
+    for mark in request.node.iter_markers("proves"):
+        dialect, *messages = mark.args
+        missing = [name for name in messages if (dialect, name) not in SEEN]
+        assert not missing, f"{dialect}: {missing} were not sent or got"

@@ -31,7 +31,8 @@ def speak(s: Session, dialect: Dialect) -> None:
     if dialect is UNIX:
         unix = Unix(s)
         s.refusal, s.directory = u.Rerror, unix.directory
-        s.acts |= {kind: act(s.acts) for kind, act in unix.acts.items()}
+        own = dict(s.acts)
+        s.acts |= {kind: act(own) for kind, act in unix.acts.items()}
     if dialect in (LINUX, LUX9):
         s.refusal = u.Rerror if dialect is LUX9 else _number
         s.acts |= Linux(s).acts
