@@ -32,6 +32,8 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "put": "Write to a file of the tree.",
     "regs": "Print a function's registers, decoded.",
     "rm": "Remove files of the tree.",
+    "run": "Run a program, in any language, that finds the hardware as files below /dev.",
+    "shell": "Run your shell with the hardware as files below /dev.",
     "sip": "Look at the drivers, and start, stop and restart them.",
     "stat": "Print what is known of files of the tree.",
     "version": "Print the version.",

@@ -148,10 +148,14 @@ def mount(address: str, where: Path, allow_other: bool = False) -> None:
         raise UserError(
             f"{where}: something is mounted there; unmount it, or name another directory"
         )
+    serve(Tree(address), where, allow_other)
+
+
+def serve(tree: Tree, where: Path, allow_other: bool = False) -> None:
+    """Mount a tree, and return when it was unmounted; its connection is closed then. Raises UserError."""
     options: dict[str, Any] = {"fsname": "lux9", "subtype": "9p", "max_threads": THREADS}
     if shutil.which("fusermount3"):
         options["auto_unmount"] = True  # also when this process is killed
-    tree = Tree(address)
     try:
         mfusepy.FUSE(
             tree,

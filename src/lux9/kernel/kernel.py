@@ -46,6 +46,7 @@ from .dev.storage import StorageDir
 from .hardware import Hardware
 from .namespace import Group, Namespace
 from .process import ALL, Cap, Limits, Process
+from .rights import revoke
 from .services import Services
 
 STANDARD = (
@@ -77,7 +78,7 @@ DEVICES: dict[str, Device] = {
     "/": ("root", Cap(0), lambda k, life: RootDir()),
     "c": ("cons", Cap(0), lambda k, life: ConsDir(k.console, k.audit, life.process, k.drivers)),
     "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
-    "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process)),
+    "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process, k.drop)),
     "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
     "S": ("storage", Cap(0), lambda k, life: StorageDir(k.services)),
     "m": ("mem", Cap.MEM | Cap.IO, lambda k, life: MemDir(k.hardware, life.process)),
@@ -187,7 +188,14 @@ class Kernel:
 
     def namespace(self, life: Life) -> Namespace:
         """The paths of a process's group, under its identity."""
-        return Namespace(life.group, lambda source: self.find(life, source))
+        if life.namespace is None:
+            life.namespace = Namespace(life.group, lambda source: self.find(life, source))
+        return life.namespace
+
+    def drop(self, life: Life, cap: Cap) -> None:
+        """Take capabilities from a process, and what it had by them."""
+        revoke(self.hardware, life, cap)
+        self.forget_roots(life.process)
 
     def find(self, life: Life, source: str) -> Maybe[Node]:
         """The node of `#P`, `#s/ahci` or `#P/0000:00:1f.2` for a process. Raises NotFound."""

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
-from ...errors import NotSupported, PermissionDenied
+from ...errors import ControlError, NotSupported, PermissionDenied
 from ...ninep.session import Session
 from ...tree import Dir, entries, text, verb
-from ..namespace import Group
-from ..process import Process
+from ..namespace import Group, Namespace
+from ..process import Cap, Process
 
 SELF = "self"
 
@@ -25,6 +25,13 @@ class Life:
     signal: Callable[[str], None] | None = None  # kill, stop, start, or a note's text
     session: Session | None = None  # of its connection
     throttled: Callable[[], int] = field(default=lambda: 0)  # times that it was made to wait
+    namespace: Namespace | None = None  # its group's paths, once it has attached
+
+    def part(self) -> None:
+        """Share its namespace with nobody from now on: it begins as a copy."""
+        self.group = self.group.copy()
+        if self.namespace is not None:
+            self.namespace.group = self.group
 
     def may_have(self, source: str) -> None:
         """Refuse a SIP a device that its manifest did not give it. Raises PermissionDenied."""
@@ -33,11 +40,14 @@ class Life:
             raise PermissionDenied(f"{source}: {self.process.name} was given {given} alone")
 
 
-class ProcessDir(Dir):
-    """One process."""
+Drop = Callable[[Life, Cap], object]
 
-    def __init__(self, life: Life) -> None:
-        self.life, self.process = life, life.process
+
+class ProcessDir(Dir):
+    """One process. `looker` is who looks; `drop` takes capabilities away."""
+
+    def __init__(self, life: Life, looker: Process, drop: Drop) -> None:
+        self.life, self.process, self.looker, self.drop_ = life, life.process, looker, drop
 
     @text(0o444)
     def status(self) -> str:
@@ -68,6 +78,20 @@ class ProcessDir(Dir):
                 self.life.may_have(step.source)
         for line in wanted:
             self.life.group.do(line)
+
+    @text(0o664, write="call_it")
+    def args(self) -> str:
+        """Its command line; a client may write its own, whose first word names it, too."""
+        return f"{self.process.command}\n"
+
+    def call_it(self, line: str) -> None:
+        """What a client says that it is."""
+        self._own("its command line")
+        words = line.split()
+        if not words:
+            raise ControlError("args: write a command line")
+        self.process.name = words[0].rpartition("/")[2]
+        self.process.command = " ".join(words)
 
     @text(0o444)
     def fd(self) -> str:
@@ -103,6 +127,30 @@ class ProcessDir(Dir):
         """Let it go on."""
         self._tell("start")
 
+    @verb(0)
+    def rfork(self) -> None:
+        """A client's own: share the namespace with nobody from now on; it begins as a copy."""
+        self._own("its namespace")
+        self.life.part()
+
+    @verb(1, rest=True)
+    def drop(self, names: str) -> None:
+        """A client's own: give up capabilities for as long as the connection lasts."""
+        self._own("its capabilities")
+        for name in names.split():
+            if name.upper() not in Cap.__members__:
+                known = " ".join(str(cap.name).lower() for cap in Cap)
+                raise ControlError(f"drop: {name!r} is no capability; there are: {known}")
+        for name in names.split():
+            self.drop_(self.life, Cap[name.upper()])
+
+    def _own(self, what: str) -> None:
+        if self.process is not self.looker or self.process.kind != "client":
+            raise PermissionDenied(
+                f"process {self.process.number} ({self.process.name}): {what} is changed by a client "
+                "itself, in /proc/self"
+            )
+
     def _tell(self, what: str) -> None:
         if self.life.signal is None:
             raise NotSupported(
@@ -114,21 +162,22 @@ class ProcessDir(Dir):
 class ProcDir(Dir):
     """All processes, or for a SIP itself alone."""
 
-    def __init__(self, lives: Mapping[int, Life], process: Process) -> None:
-        self.lives, self.process = lives, process
+    def __init__(self, lives: Mapping[int, Life], process: Process, drop: Drop) -> None:
+        self.lives, self.process, self.drop_ = lives, process, drop
 
     @entries
     def processes(self) -> Mapping[str, Dir]:
         """A directory a process, by number."""
         shown = [n for n in self.lives if self._sees(n)]
-        return {str(n): ProcessDir(self.lives[n]) for n in sorted(shown)}
+        return {str(n): self._dir(n) for n in sorted(shown)}
+
+    def _dir(self, number: int) -> Dir:
+        return ProcessDir(self.lives[number], self.process, self.drop_)
 
     def child(self, name: str) -> Dir | None:
         """By number, or `self`."""
         number = self.process.number if name == SELF else int(name) if name.isdigit() else -1
-        return (
-            ProcessDir(self.lives[number]) if number in self.lives and self._sees(number) else None
-        )
+        return self._dir(number) if number in self.lives and self._sees(number) else None
 
     def _sees(self, number: int) -> bool:
         return self.process.kind != "sip" or number == self.process.number

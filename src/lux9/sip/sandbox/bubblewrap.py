@@ -55,9 +55,9 @@ def arguments(command: Sequence[str], status: int, more: Sequence[str] = ()) -> 
         ),
         *("--cap-drop", "ALL", "--uid", NOBODY, "--gid", NOBODY, "--hostname", "sip"),
         *("--json-status-fd", str(status)),
-        *_system(),
+        *system(),
         *("--size", str(TEMPORARY), "--tmpfs", "/tmp"),  # before what is seen: that may lie in /tmp
-        *_seen([*_python(), *more]),
+        *seen([*python(), *more]),
         *("--proc", "/proc", *_masked()),
         *_devices(),
         *("--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp", "--chdir", "/tmp"),
@@ -67,7 +67,8 @@ def arguments(command: Sequence[str], status: int, more: Sequence[str] = ()) -> 
     ]
 
 
-def _system() -> Iterator[str]:
+def system() -> Iterator[str]:
+    """Programs and libraries of the host."""
     yield from ("--ro-bind", "/usr", "/usr")
     for name in SYSTEM:
         path = Path(name)
@@ -78,18 +79,18 @@ def _system() -> Iterator[str]:
     yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
 
 
-def _python() -> list[str]:
+def python() -> list[str]:
     """The interpreter, its library, this package, and what the environment adds to them."""
     added = os.environ.get("PYTHONPATH", "").split(os.pathsep)
     return [sys.base_prefix, sys.prefix, str(PACKAGE), *filter(None, added)]
 
 
-def _seen(paths: Sequence[str]) -> Iterator[str]:
+def seen(paths: Sequence[str]) -> Iterator[str]:
     """Each that is not within another, read-only under its own name, the outer ones first."""
-    seen = [Path("/usr")]
+    done = [Path("/usr")]
     for path in sorted({Path(p).absolute() for p in paths}):
-        if path.exists() and not any(path.is_relative_to(outer) for outer in seen):
-            seen.append(path)
+        if path.exists() and not any(path.is_relative_to(outer) for outer in done):
+            done.append(path)
             yield from ("--ro-bind", str(path), str(path))
 
 

@@ -1,0 +1,47 @@
+"""The arguments of bwrap(1) for a user's own program: the host as it is, or little of it, with other files in /dev.
+
+Not for drivers that nobody trusts: those are in `bubblewrap`'s sandbox, with a filter of system calls.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from . import bubblewrap
+from .level import Level
+
+KEPT = ("--die-with-parent", "--unshare-user-try")
+APART = (
+    *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
+    *("--unshare-cgroup-try", "--cap-drop", "ALL"),
+)
+
+
+def arguments(
+    level: Level, command: Sequence[str], devices: Mapping[str, Path], named: Sequence[str] = ()
+) -> list[str]:
+    """The whole command line. `devices` are what is in /dev, by name; `named` are files that it sees besides."""
+    here = str(Path.cwd())
+    seen = _everything() if level < Level.SANDBOX else _little(here, named)
+    binds = [word for name, at in devices.items() for word in ("--bind", str(at), f"/dev/{name}")]
+    return [bubblewrap.PROGRAM, *KEPT, *seen, *binds, "--chdir", here, "--", *command]
+
+
+def _everything() -> list[str]:
+    """The host, but for /dev: there nothing of its own is but what every program needs."""
+    return ["--dev-bind", "/", "/", "--dev", "/dev"]
+
+
+def _little(here: str, named: Sequence[str]) -> list[str]:
+    """The system to read, the working directory to write, a /tmp and a /proc of its own, no network."""
+    return [
+        *(*APART, "--uid", str(os.getuid()), "--gid", str(os.getgid())),
+        *bubblewrap.system(),
+        *("--ro-bind-try", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev"),
+        *("--size", str(bubblewrap.TEMPORARY), "--tmpfs", "/tmp"),
+        *("--setenv", "TMPDIR", "/tmp"),
+        *bubblewrap.seen([*bubblewrap.python(), *named]),
+        *("--bind", here, here),
+    ]
