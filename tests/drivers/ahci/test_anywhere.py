@@ -17,6 +17,7 @@ from lux9.drivers.block import Disks
 from lux9.errors import BadArgument
 from lux9.machine.abstract import Machine
 from lux9.machine.qemu import Board, Medium, Qemu
+from lux9.machine.qemu.board import Kind
 from lux9.machine.sim import q35
 from lux9.pending import Pending
 from tests.drivers.anywhere import MachineRig, on
@@ -221,5 +222,57 @@ def test_random_work_and_a_shadow(machine: Maker) -> None:
                     assert got == shadow[lba * 512 : (lba + count) * 512]
             await s.disk().flush()
         assert machine.bytes() == shadow
+
+    run(work())
+
+
+BEHIND = {  # QEMU's devices, and where the controller then is
+    "pcie-root-port": ("q35", ["pcie-root-port,id=b,slot=1,addr=5", "ahci,id=hba,bus=b"], 0x100),
+    "pci-bridge": (
+        "q35",
+        ["pci-bridge,id=b,chassis_nr=1,addr=6", "ahci,id=hba,bus=b,addr=3"],
+        0x118,
+    ),
+    "two bridges": (
+        "q35",
+        [
+            "pci-bridge,id=a,chassis_nr=1,addr=7",
+            "pci-bridge,id=b,chassis_nr=2,bus=a,addr=2",
+            "ahci,id=hba,bus=b,addr=1",
+        ],
+        0x208,
+    ),
+    "pc": ("pc", ["ahci,id=hba,addr=4"], 0x20),
+    "pci-bridge of a pc": (
+        "pc",
+        ["pci-bridge,id=b,chassis_nr=1,addr=5", "ahci,id=hba,bus=b,addr=3"],
+        0x118,
+    ),
+}
+
+
+@needs_qemu
+@pytest.mark.parametrize(("kind", "devices", "bdf"), BEHIND.values(), ids=BEHIND)
+def test_a_controller_anywhere_on_the_buses_interrupts(
+    tmp_path: Path, kind: Kind, devices: list[str], bdf: int
+) -> None:
+    path = tmp_path / "0.img"
+    path.write_bytes(random.Random(0).randbytes(SECTORS * 512))
+    drive = f"if=none,id=d,format=raw,file={path}"
+    board = Board(kind, devices=[*devices, "ide-hd,drive=d,bus=hba.0"], drives=[drive])
+
+    async def work() -> None:
+        served = Disks("E", "ahci")
+        async with (
+            asyncio.timeout(LIMIT),
+            on(Qemu(board), bdf) as rig,
+            Controller(rig, served.add, served.remove) as controller,
+        ):
+            s = Started(rig, served, controller)
+            await s.sleepy()
+            for i in range(3):
+                assert await s.disk().read(i, 1).map(bytes) == path.read_bytes()[i * 512 :][:512]
+            assert s.disk().stats.counters["interrupts"] >= 3
+            assert s.disk().stats.counters["timeouts"] == 0
 
     run(work())

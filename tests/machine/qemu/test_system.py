@@ -21,6 +21,7 @@ from tests.machine.qemu.test_machine import EDU, RAISE, descriptors, run
 
 pytestmark = needs_qemu
 MIB = 1 << 20
+GONE = ("no such device", "service is down")  # the driver's last word, or the kernel's after it
 
 
 def function(client: Client, device: int) -> str:
@@ -53,7 +54,6 @@ def test_a_whole_disk_and_a_write(tmp_path: Path, kind: str, inside: bool) -> No
             lines = await m.ask(work)
             assert path.read_bytes()[1000:8000] == b"written" * 1000
             assert lines.startswith(("irq 10:", "irq 11:", "irq 16:"))
-            assert "delivered=0" not in lines
 
     run(test)
 
@@ -162,7 +162,7 @@ def test_qemu_ends_in_the_middle_of_a_read(
         async with boot(tmp_path, Board(media=[disk(tmp_path)], limit=0.5)) as m:
             pid = m.pid
             error, took = await failing(m, "/dev/sdE0/data", lambda: os.kill(pid, number))
-            assert error.startswith("no such device")
+            assert error.startswith(GONE), error
             assert took < 5.0
             await m.sip().over.wait()
             assert words in m.log
@@ -193,7 +193,7 @@ def test_a_controller_is_pulled_out_in_the_middle_of_a_read(tmp_path: Path) -> N
             pulled = m.sip_for("0000:01:00.0")
             path = "/dev/sdF0/data" if "1" in pulled.name else "/dev/sdE0/data"
             error, took = await failing(m, path, lambda: m.machine.unplug("hba"))
-            assert error.startswith("no such device")
+            assert error.startswith(GONE), error
             assert took < 5.0
             await pulled.over.wait()
             other = "/dev/sdE0/data" if path == "/dev/sdF0/data" else "/dev/sdF0/data"
