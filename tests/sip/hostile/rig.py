@@ -16,6 +16,8 @@ from typing import Any, TypeVar
 
 from lux9.cli.system import System
 from lux9.kernel.process import ALL, Cap, Limits
+from lux9.machine.abstract import Machine
+from lux9.machine.qemu import Board, Medium, Qemu
 from lux9.machine.sim import Sim
 from lux9.models.ahci import Ahci
 from lux9.models.disk import Disk
@@ -79,32 +81,37 @@ class Neighbour(threading.Thread):
         assert slowest < 3.0, f"a read took {slowest:.1f} s"
 
 
-class Rig:
-    """`with Rig(path) as rig`. All methods are called from the test's thread."""
+def board(kind: str, path: Path) -> Machine:
+    """A machine with the neighbour's controller and disk, and the rogue's; QEMU's rogue has no disk."""
+    if kind == "qemu":
+        return Qemu(Board("q35", media=[Medium(path / "good.img")], devices=["ahci,addr=3"]))
+    (path / "bad.img").write_bytes(bytes(1 << 20))
+    return Sim(
+        [
+            (0x00, HostBridge()),
+            (0x03 << 3, Ahci({0: Disk(path / "bad.img")}, ports=1)),
+            (0x1F << 3, Lpc()),
+            (0x1F << 3 | 2, Ahci({0: Disk(path / "good.img")}, ports=1)),
+        ]
+    )
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        image = random.Random(7).randbytes(SIZE)
-        (path / "good.img").write_bytes(image)
-        (path / "bad.img").write_bytes(bytes(1 << 20))
-        self.rogue_model = Ahci({0: Disk(path / "bad.img")}, ports=1)
-        self.sim = Sim(
-            [
-                (0x00, HostBridge()),
-                (0x03 << 3, self.rogue_model),
-                (0x1F << 3, Lpc()),
-                (0x1F << 3 | 2, Ahci({0: Disk(path / "good.img")}, ports=1)),
-            ]
-        )
+
+class Rig:
+    """`with Rig(path, "sim") as rig`. All methods are called from the test's thread."""
+
+    def __init__(self, path: Path, kind: str) -> None:
+        self.path, self.kind = path, kind
+        self.image = random.Random(7).randbytes(SIZE)
+        (path / "good.img").write_bytes(self.image)
+        self.machine = board(kind, path)
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, daemon=True)
         self.system: System
         self.neighbour: Neighbour
-        self.image = image
 
     def __enter__(self) -> Rig:
         self.thread.start()
-        self.system = System(self.sim, [], self.path / "sock", isolation=Level.SANDBOX)
+        self.system = System(self.machine, [], self.path / "sock", isolation=Level.SANDBOX)
         self.run(self.system.__aenter__())
         (ahci,) = (s for s in built_in() if s.name == "ahci")
         good = self.start(ahci, NEIGHBOUR)

@@ -9,16 +9,22 @@ import pytest
 
 from lux9.errors import Lux9Error
 from lux9.kernel.process import Cap, Limits
+from lux9.ninep.client import Client
 from lux9.sip.server import Sip
+from lux9.sip.stanza import Stanza
 from tests.sip.hostile.rig import TESTS, Rig
 
 NONE = Cap(0)
 
 
-@pytest.fixture(scope="module")
-def rig(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
-    with Rig(tmp_path_factory.mktemp("hostile")) as made:
+@pytest.fixture(scope="module", params=["sim", "qemu"])
+def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Rig]:
+    with Rig(tmp_path_factory.mktemp("hostile"), request.param) as made:
         yield made
+
+
+on_sim = pytest.mark.parametrize("rig", ["sim"], indirect=True)  # what is the same on any machine
+on_qemu = pytest.mark.parametrize("rig", ["qemu"], indirect=True)
 
 
 @pytest.fixture(autouse=True)
@@ -97,9 +103,12 @@ def test_configuration_space(rig: Rig) -> None:
     all_refused(lines)
     assert targets(rig, sip)
     assert (bar5(rig, "0000:00:1f.2"), bar5(rig, "0000:00:03.0")) == (other, own)
-    assert not rig.rogue_model.command & 4
+    with Client.dial(rig.system.address) as client:
+        space = client.open("/dev/pci/0000:00:03.0/config")
+        assert not space.pread(4, 2)[0] & 4, "bus master is off"
 
 
+@on_sim
 def test_dma_outside_its_arena(rig: Rig) -> None:
     arenas = rig.system.kernel.lives
     other = next(x.process.arena for x in arenas.values() if x.process.name == "ahci")
@@ -111,6 +120,16 @@ def test_dma_outside_its_arena(rig: Rig) -> None:
     all_refused(lines, 4 * len(places))
     reports = [e for e in rig.audited(sip, "done") if e["what"] == "machine report"]
     assert [e for e in reports if "refused" in e["text"] and hex(other.bus) in e["text"]]
+
+
+@on_qemu
+def test_dma_that_nothing_confines_is_told_and_can_be_refused(rig: Rig) -> None:
+    assert not rig.system.launcher.protects
+    assert "dma: unprotected" in rig.read("/dev/sip/servers/ahci/status")
+    careful = Stanza("careful", module="m", capabilities=Cap.DMA, protected=True)
+    sip = rig.start(careful, "0000:00:03.0")
+    assert (sip.state, sip.pid) == ("crashed", 0)
+    assert "demands protected DMA" in sip.reason
 
 
 def test_arenas_of_others(rig: Rig) -> None:
@@ -149,6 +168,7 @@ def test_all_dma_memory(rig: Rig) -> None:
     assert rig.audited(sip)
 
 
+@on_sim
 def test_all_memory(rig: Rig) -> None:
     rig.rogue(NONE, limits=Limits(memory=512 << 20))
     lines = rig.attack("ram")
@@ -156,6 +176,7 @@ def test_all_memory(rig: Rig) -> None:
     assert 0 < bounded(lines)["16 MiB pieces"] <= 34  # its arena is counted apart
 
 
+@on_sim
 def test_processes(rig: Rig) -> None:
     sip = rig.rogue(NONE)
     lines = rig.attack("processes")
@@ -165,6 +186,7 @@ def test_processes(rig: Rig) -> None:
     assert {"vfork", "clone", "fork"} & set(targets(rig, sip, "system call"))
 
 
+@on_sim
 def test_the_disk(rig: Rig) -> None:
     rig.rogue(NONE)
     lines = rig.attack("disk")
@@ -173,6 +195,7 @@ def test_the_disk(rig: Rig) -> None:
     assert not [line for line in lines if "DONE" in line]
 
 
+@on_sim
 def test_files_of_the_host(rig: Rig) -> None:
     files = [str(rig.path / "good.img"), str(rig.path / "sock"), str(TESTS.parent / "Makefile")]
     rig.rogue(environment={"ROGUE_FILES": " ".join(files)})
@@ -181,6 +204,7 @@ def test_files_of_the_host(rig: Rig) -> None:
     all_refused(lines, 20)
 
 
+@on_sim
 def test_the_network(rig: Rig) -> None:
     sip = rig.rogue()
     lines = rig.attack("network")
@@ -189,6 +213,7 @@ def test_the_network(rig: Rig) -> None:
     assert "socket" in targets(rig, sip, "system call")
 
 
+@on_sim
 def test_other_processes_and_forbidden_calls(rig: Rig) -> None:
     pids = f"{os.getpid()} {os.getppid()} {rig.system.launcher.find('ahci').pid}"
     sip = rig.rogue(environment={"ROGUE_PIDS": pids})
@@ -213,6 +238,7 @@ def test_noise(rig: Rig, how: str) -> None:
     rig.neighbour.goes_on()
 
 
+@on_sim
 @pytest.mark.parametrize("how", ["garbage", "oversize", "stranger", "mismatch", "nonsense"])
 def test_messages_that_are_none(rig: Rig, how: str) -> None:
     sip = rig.rogue()
@@ -223,6 +249,7 @@ def test_messages_that_are_none(rig: Rig, how: str) -> None:
     assert rig.audited(sip)
 
 
+@on_sim
 def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     sip = rig.rogue()
     with pytest.raises(Lux9Error):
@@ -232,6 +259,7 @@ def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     assert "refused system calls" in sip.last_exit
 
 
+@on_sim
 def test_silence(rig: Rig) -> None:
     """Who asks it has an error in the end; nobody else waits for it."""
     sip = rig.rogue()
