@@ -7,6 +7,7 @@ with its reason; for anything else the model is wrong.
 
 from __future__ import annotations
 
+import asyncio
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from itertools import groupby, zip_longest
@@ -16,14 +17,19 @@ from typing import NamedTuple
 import pytest
 
 from lux9.arch import ahci, ich9, q35
+from lux9.driver.poll import Spinner
+from lux9.drivers.ahci.controller import Controller
+from lux9.drivers.block import Disks
+from lux9.errors import DeviceError
 from lux9.machine.abstract import Machine
 from lux9.machine.functions import scan
-from lux9.machine.qemu import Board, Qemu
+from lux9.machine.qemu import Board, Medium, Qemu
 from lux9.machine.sim import q35 as sim_board
+from lux9.models.disk import Disk
 from lux9.regs import Block, Register
 from tests.drivers.ahci.test_anywhere import SATA, Maker, Started
-from tests.drivers.anywhere import Access
-from tests.drivers.conftest import run
+from tests.drivers.anywhere import Access, on
+from tests.drivers.conftest import LIMIT, run
 from tests.machine.qemu.system import needs_qemu
 
 pytestmark = needs_qemu
@@ -32,6 +38,10 @@ pytestmark = needs_qemu
 LEGIT: dict[tuple[str, str], str] = {
     ("port.clb", "clb"): "each machine has its arenas at its own addresses",
     ("port.fb", "fb"): "each machine has its arenas at its own addresses",
+    (
+        "port.tfd",
+        "err",
+    ): "of a sector that cannot be read ACS-3 says UNC, QEMU ABRT; and it keeps no error log",
     ("serial", "frame"): "QEMU has no serial interrupts; ICH9 §13.1.15 says 4 after reset",
     (
         "pciex_low",
@@ -118,11 +128,47 @@ async def traced(name: str, path: Path) -> list[Access]:
     return rig.trace
 
 
-def test_the_driver_does_and_sees_the_same(tmp_path: Path) -> None:
+def test_the_driver_does_and_sees_the_same(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def test() -> None:
         sim, qemu = await traced("sim", tmp_path), await traced("qemu", tmp_path)
         assert len(sim) > 300
         assert list(compared(sim, qemu)) == []
+
+    # Looking before sleeping would leave it to time whether a command of the start interrupts
+    monkeypatch.setattr(Spinner, "budget", 0.0)
+    run(test())
+
+
+async def failed(machine: Machine) -> list[Access]:
+    """The accesses of a read that ends with a bad sector, up to the one that tells of it."""
+    served = Disks("E", "ahci")
+    async with (
+        asyncio.timeout(LIMIT),
+        on(machine, SATA) as rig,
+        Controller(rig, served.add, served.remove) as controller,
+    ):
+        s = Started(rig, served, controller)
+        await s.sleepy()
+        before = len(rig.trace)
+        with pytest.raises(DeviceError, match="sectors at 100 failed"):
+            await s.disk().read(100, 1)
+        trace = rig.trace[before:]
+    tfd = ahci.HBA.port.offset + ahci.Port.tfd.offset
+    end = next(n for n, access in enumerate(trace) if access.offset == tfd)
+    return trace[: end + 1]
+
+
+def test_a_bad_sector_is_told_the_same(tmp_path: Path) -> None:
+    async def test() -> None:
+        path = Maker("sim", tmp_path).image(0)
+        rule: dict[str, object] = {"event": "read_aio", "sector": 100, "errno": 5, "once": False}
+        disk = Disk(path)
+        disk.fail(range(100, 101))
+        sim = await failed(sim_board([disk]))
+        qemu = await failed(Qemu(Board(media=[Medium(path, faults=[rule])])))
+        assert list(compared(sim, qemu)) == []
+        for trace in (sim, qemu):
+            assert ahci.PxTFD.of(trace[-1].value).sts_err
 
     run(test())
 
