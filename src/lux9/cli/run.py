@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
@@ -119,7 +119,7 @@ def _orders(
     yield "/proc/self/ctl rfork"
     less = [name for name in NAMES if name not in (capabilities or NAMES)]
     if less:
-        yield f"/proc/self/ctl drop {' '.join(less)}"
+        yield f"/proc/self/ctl renounce {' '.join(less)}"
     if functions:
         yield "/proc/self/ns unmount /dev/pci"
     for name in functions:
@@ -127,7 +127,7 @@ def _orders(
 
 
 @contextmanager
-def mounted(orders: Iterator[str]) -> Iterator[Path]:
+def mounted(orders: Iterable[str]) -> Generator[Path, None, None]:
     """The tree, mounted in a directory of its own on a connection of its own; both end with this process."""
     top = Path(tempfile.mkdtemp(prefix="lux9-run-"))
     command = [sys.executable, "-m", "lux9.fuse.private", where(), str(top)]

@@ -134,13 +134,13 @@ class ProcessDir(Dir):
         self.life.part()
 
     @verb(1, rest=True)
-    def drop(self, names: str) -> None:
+    def renounce(self, names: str) -> None:
         """A client's own: give up capabilities for as long as the connection lasts."""
         self._own("its capabilities")
         for name in names.split():
             if name.upper() not in Cap.__members__:
                 known = " ".join(str(cap.name).lower() for cap in Cap)
-                raise ControlError(f"drop: {name!r} is no capability; there are: {known}")
+                raise ControlError(f"renounce: {name!r} is no capability; there are: {known}")
         for name in names.split():
             self.drop_(self.life, Cap[name.upper()])
 
