@@ -111,8 +111,8 @@ class DiskNode:
 
     @property
     def qid(self) -> Qid:
-        kind = QTDIR if isinstance(self.what, dict) else 0
-        return Qid(QTSYMLINK if isinstance(self.what, str) else kind, 3, id(self.what))
+        kinds: dict[type, int] = {dict: QTDIR, str: QTSYMLINK, bytes: 0}
+        return Qid(kinds[type(self.what)], 3, id(self.what))
 
     def look(self, name: str) -> Node:
         from lux9.errors import NotFound
@@ -152,8 +152,8 @@ class DiskNode:
         return l.Rstatfs(0xEF53, 1024, 100, 50, 40, 30, 20, 10, 255)
 
     def stat(self) -> Stat:
-        mode = 0o755 | DMDIR if isinstance(self.what, dict) else 0o640
-        size = 0 if isinstance(self.what, dict) else len(self.what)
+        is_dir = self.qid.is_dir
+        mode, size = (0o755 | DMDIR, 0) if is_dir else (0o640, len(self.what))
         return Stat(0, 0, self.qid, mode, 1, 2, size, self.name, "7", "who?", "")
 
     def open(self, mode: int) -> Opened:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from ..errors import ProtocolError, RemoteError
-from ..pending import Pending
+from ..pending import Pending, rescued, waits
 from ..wire import messages as m
 from ..wire.codec import NOFID, Dialect
 from ..wire.messages import Qid, Stat
@@ -64,7 +64,15 @@ class Caller(Requests):
             self._agreed(r)
             return self.attach(aname, uname)
 
-        return self.submit(m.Tversion(self.msize, left[0].version)).map(versioned)
+        def refused(error: Exception) -> m.Rversion:
+            if isinstance(error, RemoteError) and left[1:]:
+                return m.Rversion(self.msize, UNKNOWN)  # which it should have said
+            raise error
+
+        asked: Pending[m.Rversion] = self.submit(m.Tversion(self.msize, left[0].version))
+        answer = rescued(lambda: asked, refused)
+        assert waits(answer), "a request's answer comes later"
+        return answer.map(versioned)
 
     def _agreed(self, r: m.Rversion) -> None:
         dialect = next((d for d in self.dialects if d.version == r.version), None)

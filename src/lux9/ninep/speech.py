@@ -6,13 +6,14 @@ the modes of open(5).
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as s
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import PLAN9, BadArgument, NotSupported, RemoteError
-from ..pending import Maybe, Pending, gather
+from ..pending import Maybe, Pending, gather, rescued
 from ..wire import linux as l, messages as m, unix as u
 from ..wire.codec import NOFID, Dialect, Message
 from ..wire.dialects import LUX9
@@ -31,9 +32,10 @@ DOTS = (".", "..")
 
 def refusal(dialect: Dialect, kind: int, buf: memoryview, at: int, end: int) -> RemoteError:
     """The error that an answer is. Raises DecodeError."""
-    said: Any = dialect.parse(kind, buf, at, end)
-    if isinstance(said, l.Rlerror):
+    if kind == l.Rlerror.number:  # some servers refuse a Tversion so, before there is a dialect
+        said: Any = l.Rlerror.parse(buf, at, end)
         return RemoteError(PLAN9.get(said.ecode) or os.strerror(said.ecode).lower(), said.ecode)
+    said = dialect.parse(kind, buf, at, end)
     return RemoteError(said.ename, getattr(said, "errno", 0) or None)
 
 
@@ -134,8 +136,20 @@ class LinuxSpeech(UnixSpeech):
         return self.ask(wanted).map(_nothing)
 
     def rename(self, above: int, name: str, to: str) -> Pending[None]:
-        """A file's new name in its directory."""
-        return self.ask(l.Trenameat(above, name, above, to)).map(_nothing)
+        """A file's new name in its directory: Trename, which is older than Trenameat, where that is unknown."""
+
+        def older(error: Exception) -> Pending[None]:
+            if not isinstance(error, RemoteError) or error.number != errno.EOPNOTSUPP:
+                raise error
+            return self.caller.walk(above, (name,)).map(walked)
+
+        def walked(got: tuple[int, Qid]) -> Pending[None]:
+            asked = self.ask(l.Trename(got[0], above, to))
+            return asked.ended(lambda _: self.caller.forget(got[0])).map(_nothing)
+
+        newer = self.ask(l.Trenameat(above, name, above, to))
+        done: Any = rescued(lambda: newer.map(_nothing), older)
+        return cast("Pending[None]", done)
 
     def listing(self, fid: int, base: int) -> Pending[list[Stat]]:
         """Names, then what each is."""
