@@ -60,6 +60,7 @@ def findings() -> Iterator[Finding]:
         yield from lacking or [Finding(name, "has", _ready(name))]
     yield _module("qemu", "qemu.qmp", "qemu.qmp, to plug cards while it runs", "qemu")
     yield _module("loop", "uvloop", "uvloop, an event loop at half the cost", "fast")
+    yield _sandbox()
     yield _program("ext4", "mke2fs", "mke2fs, to make images", "e2fsprogs")
 
 
@@ -71,6 +72,16 @@ def _ready(name: str) -> str:
         [QEMU, "--version"], capture_output=True, text=True, check=False, timeout=10
     )
     return run.stdout.partition("\n")[0]
+
+
+def _sandbox() -> Finding:
+    """Whether drivers can be kept apart from the host."""
+    from ..sip.sandbox.host import host
+
+    if not (missing := host().missing):
+        return Finding("sandbox", "has", "bubblewrap, namespaces and seccomp, for drivers")
+    what, _, remedy = missing.rpartition("; ")
+    return Finding("sandbox", "could have", f"a sandbox for drivers: {what}", remedy)
 
 
 def _module(subject: str, name: str, what: str, extra: str) -> Finding:
