@@ -59,53 +59,61 @@ class Session(Replies):
         It stops early when `bounds.unsent` bytes of answers are there: send them, and call it again.
         """
         at, end, out, fids, waiting = 0, len(buf), self.out, self.fids, self.waiting
-        most_unsent = self.bounds.unsent
+        msize, most, room, asked = self.msize, self.most, self.bounds.unsent, 0
+        if self.unsent >= room:
+            return 0
         self.receiving = True
         try:
-            while end - at >= 7 and self.unsent < most_unsent:
+            while end - at >= 7:
                 size, kind, tag = HEADER.unpack_from(buf, at)
-                if not 7 <= size <= self.msize:
-                    raise ProtocolError(f"a message of {size} bytes; msize is {self.msize}")
+                if not 7 <= size <= msize:
+                    raise ProtocolError(f"a message of {size} bytes; msize is {msize}")
                 if end - at < size:
                     break
                 if kind == 116 and size == 23 and tag not in waiting:  # Tread
                     number, offset, count = READ.unpack_from(buf, at + 7)
                     f = fids.get(number)
                     if f is not None and f.read is not None:
-                        self.requests += 1
-                        if count > self.most:
-                            count = self.most
+                        asked += 1
+                        at += size
+                        if count > most:
+                            count = most
                         try:
                             data = f.read(offset, count)
                         except Exception as error:
                             self.failed(tag, error, "read", f.name)
-                        else:
-                            if type(data) is bytes and (n := len(data)) < COPY and n <= count:
-                                out.append(DATA.pack(n + 11, 117, tag, n) + data)
-                            else:
-                                self.answer(tag, data, number, count, self.data)
-                        at += size
+                            continue
+                        if type(data) is bytes and (n := len(data)) < COPY and n <= count:
+                            out.append(DATA.pack(n + 11, 117, tag, n) + data)
+                            continue
+                        self.answer(tag, data, number, count, self.data)
+                        if self.unsent >= room:
+                            break
                         continue
                 elif kind == 118 and size >= 23 and tag not in waiting:  # Twrite
                     number, offset, count = READ.unpack_from(buf, at + 7)
                     f = fids.get(number)
                     if f is not None and f.write is not None and size == count + 23:
-                        self.requests += 1
+                        asked += 1
+                        at += size
                         try:
-                            done = f.write(offset, buf[at + 23 : at + size])
+                            done = f.write(offset, buf[at - count : at])
                         except Exception as error:
                             self.failed(tag, error, "write", f.name)
+                            continue
+                        if type(done) is int:
+                            out.append(DATA.pack(11, 119, tag, done))
                         else:
-                            if type(done) is int:
-                                out.append(DATA.pack(11, 119, tag, done))
-                            else:
-                                self.answer(tag, done, number, count, self.wrote)
-                        at += size
+                            self.answer(tag, done, number, count, self.wrote)
                         continue
-                self._message(kind, tag, buf, at + 7, at + size)
                 at += size
+                self._message(kind, tag, buf, at - size + 7, at)
+                msize, most = self.msize, self.most  # a Tversion may have changed them
+                if self.unsent >= room:
+                    break
         finally:
             self.receiving = False
+            self.requests += asked
         return at
 
     def _message(self, kind: int, tag: int, buf: memoryview, at: int, end: int) -> None:
