@@ -65,6 +65,7 @@ class Source(Protocol):
 
 
 SPIN = 250e-6  # the longest spin; more than this and a sleep is cheap by comparison
+ALONE = len(os.sched_getaffinity(0)) == 1  # then whoever spins keeps from running what it waits for
 TURN = 8e-6  # of spinning before the event loop has a turn
 TRY = 32  # every so many commands that sleep, one spins to see whether it pays again
 REST = 2e-3  # with nothing in flight for this long, interrupts are let through again
@@ -77,7 +78,10 @@ class Spinner:
     """
 
     def __init__(
-        self, source: Source, clock: Callable[[], float] = time.perf_counter, longest: float = SPIN
+        self,
+        source: Source,
+        clock: Callable[[], float] = time.perf_counter,
+        longest: float = 0.0 if ALONE else SPIN,
     ) -> None:
         self.source, self.clock, self.longest = source, clock, longest
         self.gap = longest / 3  # a moving mean of seconds waited for progress; at first a guess
