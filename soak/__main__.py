@@ -41,7 +41,8 @@ def _unlimited() -> str:
     text = (Path(image.__file__).parents[1] / "sip" / "drivers.toml").read_text()
     lines = (line for line in text.splitlines() if not line.startswith("restart"))
     return "\n".join(
-        f'{line}\nrestart = "always max 1000000 in 60"' if line.startswith("[") else line for line in lines
+        f'{line}\nrestart = "always max 1000000 in 60"' if line.startswith("[") else line
+        for line in lines
     )
 
 

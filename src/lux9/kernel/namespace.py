@@ -74,7 +74,9 @@ class Group:
     def add(self, step: Step) -> None:
         """One more step. Raises ControlError for one that would lead back to itself."""
         if self._leads(step.source, step, set()):
-            raise ControlError(f"{step}: {step.source} is reached through /{'/'.join(step.to)} itself")
+            raise ControlError(
+                f"{step}: {step.source} is reached through /{'/'.join(step.to)} itself"
+            )
         if not step.flag:
             self.steps = [s for s in self.steps if s.to != step.to]
         self.steps.append(step)

@@ -21,7 +21,9 @@ FIRST, LONGEST = (
     0.1,
     10.0,
 )  # seconds from an end to the next start: doubled each time, to the longest
-GOOD = 1.0  # seconds of running after which the back-off begins anew; `max N in T` counts all the same
+GOOD = (
+    1.0  # seconds of running after which the back-off begins anew; `max N in T` counts all the same
+)
 
 
 @dataclass(frozen=True)
