@@ -4,6 +4,7 @@
     {{ registers lux9.arch.ahci:HBA }}                a block's registers, and the bits of each
     {{ command boot }}                                a command's help
     {{ policy }}                                      what configuration space keeps from drivers
+    {{ source sh examples/edu/edu.sh }}               a file of the repository, as it is
     {{ messages }}  {{ errors }}  {{ conformance }}     the protocol's tables
 
 A page cannot say what the code does not: a name that is not there stops the build. MkDocs calls
@@ -15,6 +16,7 @@ from __future__ import annotations
 import importlib
 import re
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import click
@@ -57,6 +59,12 @@ def head(*names: str) -> list[str]:
 def doc(thing: object) -> str:
     """A docstring's first paragraph, on one line."""
     return " ".join((thing.__doc__ or "").strip().partition("\n\n")[0].split())
+
+
+def source(language: str, path: str) -> list[str]:
+    """A file of the repository, shown in its language."""
+    lines = (Path(__file__).parents[1] / path).read_text().rstrip("\n").expandtabs(4).split("\n")
+    return [f"```{language}", *lines, "```"]
 
 
 # --- trees ------------------------------------------------------------------------------------
@@ -165,6 +173,7 @@ def conformance() -> list[str]:
 
 WORDS: dict[str, Callable[..., list[str]]] = {
     "tree": tree,
+    "source": source,
     "registers": registers,
     "policy": policy,
     "command": command,
