@@ -76,7 +76,6 @@ docs: $(VENV)/.docs
 fuzz: $(VENV)/.fuzz
 	mkdir -p fuzz/corpus
 	$(BIN)/python -m fuzz.sessions $(FUZZ_ARGS)
-	$(BIN)/python -m fuzz.sessions $(FUZZ_ARGS)
 	$(BIN)/python fuzz/fuzz_wire.py -max_total_time=60 -artifact_prefix=fuzz/ fuzz/corpus
 
 clean:
