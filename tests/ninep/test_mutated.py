@@ -41,6 +41,7 @@ def test_the_messages_reach_their_files(version: str) -> None:
     target = Target(SPOKEN[version])
     for data in pool(random.Random(3), SPOKEN[version], 10_000):
         target.feed(data)
+    target.end()
     requests = [cls for cls in SPOKEN[version].types.values() if cls.__name__[0] == "T"]
     missing = {cls.__name__ for cls in requests if cls.number + 1 not in target.answered}
     assert missing <= {"Tversion", "Tauth", *NEVER, *SELDOM}

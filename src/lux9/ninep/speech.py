@@ -155,15 +155,24 @@ class LinuxSpeech(UnixSpeech):
         """Names, then what each is."""
 
         def stats(entries: Sequence[Entry]) -> Maybe[list[Stat]]:
-            return gather(entries, lambda e: self._one(base, e.name))
+            return gather(entries, lambda e: self._one(base, e))
 
         return entries(self.caller, fid).map(stats)
 
-    def _one(self, base: int, name: str) -> Pending[Stat]:
-        def walked(got: tuple[int, Qid]) -> Pending[Stat]:
-            return self.stat(got[0], name).ended(lambda _: self.caller.forget(got[0]))
+    def _one(self, base: int, entry: Entry) -> Maybe[Stat]:
+        """A file's stat; of one that cannot tell it, what the entry says: it does not hide the others."""
 
-        return self.caller.walk(base, (name,)).map(walked)
+        def walked(got: tuple[int, Qid]) -> Pending[Stat]:
+            asked = self.stat(got[0], entry.name)
+            return asked.ended(lambda _: self.caller.forget(got[0]))
+
+        def untold(error: Exception) -> Stat:
+            if not isinstance(error, RemoteError):
+                raise error
+            mode = DMDIR if entry.qid.is_dir else 0
+            return Stat(*(0, 0, entry.qid, mode, 0, 0, 0, entry.name, "", "", ""))
+
+        return rescued(lambda: self.caller.walk(base, (entry.name,)).map(walked), untold)
 
 
 def entries(caller: Caller, fid: int) -> Pending[list[Entry]]:
