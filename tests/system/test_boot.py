@@ -241,3 +241,20 @@ def test_all_inside_one_process(tmp_path: Path, disk: Path) -> None:
         running.until("/dev/sip/ctl", lambda text: text == "1 ahci running\n2 ext4 running\n")
         assert running.read("/root/hello.txt") == "hello\n"
         assert running.stop() == 0
+
+
+@pytest.mark.parametrize("rule", ["never", "always max 3 in 10", "on-crash max 5 in 60"])
+def test_a_rule_of_restart_for_all_drivers(disk: Path, rule: str) -> None:
+    done = boot(
+        "lux9 cat /dev/sip/servers/ahci/status",
+        "--disk",
+        str(disk),
+        "--read-only",
+        "--restart",
+        rule,
+    )
+    assert f"restart: {rule}" in done.stdout.splitlines(), done
+
+
+def test_a_rule_of_restart_that_is_none() -> None:
+    assert "write never, always or on-crash" in mistake("--restart", "sometimes")

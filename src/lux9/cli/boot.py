@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 import tempfile
+from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +18,9 @@ import click
 from ..errors import UserError
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
+from ..sip.policy import rule
 from ..sip.sandbox.level import Level
+from ..sip.stanza import Stanza
 from .address import VARIABLE, default_path
 from .audit import default_log
 from .machines import NAMES, Wanted, make
@@ -69,6 +73,12 @@ Examples:
     help="Of all drivers; else as far as this host can.",
 )
 @click.option(
+    "--restart",
+    metavar="RULE",
+    help="Of all drivers: `never` (and nobody waits for one that has ended), `always` or "
+    "`on-crash`, with `max N in SECONDS`.",
+)
+@click.option(
     "--audit",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -82,7 +92,13 @@ Examples:
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
 @click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")
-@click.option("--device", "devices", multiple=True, metavar="STR", help="qemu: any -device of its.")
+@click.option(
+    "--device",
+    "devices",
+    multiple=True,
+    metavar="STR",
+    help="A card: on sim `edu`, on qemu any -device of its.",
+)
 @click.option("--drive", "drives", multiple=True, metavar="STR", help="qemu: any -drive of its.")
 @click.option("--memory", metavar="SIZE", help="qemu: of all arenas together.  [default: 1G]")
 @click.option("--qemu", "program", metavar="PATH", help="qemu: the program.")
@@ -95,6 +111,7 @@ def boot(
     command: str | None,
     inside: tuple[str, ...],
     isolation: str | None,
+    restart: str | None,
     audit: Path | None,
     learn: Path | None,
     verbose: bool,
@@ -109,6 +126,8 @@ def boot(
             raise UserError(
                 f"--inside {name}: no such driver; there are: {' '.join(s.name for s in stanzas)}"
             )
+    if restart is not None:
+        stanzas = _ruled(stanzas, restart)
     level = Level.parse(isolation, "--isolation") if isolation else None
     with contextlib.ExitStack() as undo:
         path = _socket(listen, command, undo)
@@ -129,6 +148,13 @@ def boot(
         if learn is not None:
             _keep(learn, system.launcher.learnt())
     sys.exit(status)
+
+
+def _ruled(stanzas: Sequence[Stanza], restart: str) -> list[Stanza]:
+    """The stanzas with another rule of restart; with `never`, clients do not wait either."""
+    asked = rule(restart)
+    kept = asked.when != "never"
+    return [replace(s, restart=asked, hold=s.hold if kept else 0.0) for s in stanzas]
 
 
 def _keep(path: Path, manifest: str) -> None:

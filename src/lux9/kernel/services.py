@@ -11,7 +11,7 @@ import socket
 from collections.abc import Callable
 from hashlib import blake2b
 
-from ..errors import Exists, NotFound, ProtocolError
+from ..errors import Exists, NotFound, ProtocolError, ServiceDown
 from ..ninep.caller import Attached, Caller
 from ..ninep.loopwire import connect
 from ..ninep.remote import RemoteNode, Service
@@ -109,7 +109,7 @@ class Services:
 
     def drop(self, name: str, caller: Caller) -> None:
         """The service's connection is gone."""
-        caller.lost()
+        caller.lost(ServiceDown(f"{name} has ended; its log says why"))
         posted = self.posted.get(name)
         if posted is None or posted.service.caller is not caller:
             return

@@ -43,10 +43,10 @@ class LoopWire(asyncio.BufferedProtocol):
         return False
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Everything that waits fails."""
-        self.caller.lost()
+        """Everything that waits fails; whoever was to be told of it may say why."""
         if self.on_lost is not None:
             self.on_lost()
+        self.caller.lost()
 
     def send(self, parts: list[Bytes]) -> None:
         """Hand them to the loop."""
