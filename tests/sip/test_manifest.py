@@ -60,7 +60,11 @@ def test_everything_that_a_stanza_may_say() -> None:
     )
     assert stanza.environment == {"A": "1"}
     assert stanza.namespace == ("bind '#c' /dev",)
-    assert (stanza.restart, stanza.hold, stanza.repeats) == (Restart("on-crash", 3, 10.0), 2.0, True)
+    assert (stanza.restart, stanza.hold, stanza.repeats) == (
+        Restart("on-crash", 3, 10.0),
+        2.0,
+        True,
+    )
     assert (stanza.isolation.word, stanza.where) == ("process", "t")
 
 

@@ -257,4 +257,4 @@ def test_a_rule_of_restart_for_all_drivers(disk: Path, rule: str) -> None:
 
 
 def test_a_rule_of_restart_that_is_none() -> None:
-    assert "write never, always or on-crash" in mistake("--restart", "sometimes")
+    assert "write never, always or on-crash" in mistake("boot", "--restart", "sometimes")
