@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import pty
 import shutil
 import signal
 import subprocess
@@ -210,3 +211,27 @@ def test_not_another_process(kernel: Running) -> None:
         for path, text in (("ctl", b"renounce pci"), ("ctl", b"rfork"), ("args", b"mine")):
             with pytest.raises(RemoteError, match="itself"):
                 second.write(f"/proc/{other}/{path}", text)
+
+
+# -- a shell
+
+
+def test_a_shell_on_a_terminal(kernel: Running) -> None:
+    controller, terminal = pty.openpty()
+    try:
+        with subprocess.Popen(
+            [*LUX9, "-a", kernel.address, "shell", "--bind", EDU],
+            env=os.environ | {"SHELL": "/bin/sh"},
+            stdin=terminal,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            text=True,
+        ) as process:
+            os.write(controller, f"echo claim >{PCI}/ctl\necho seen: /dev/pci/*\nexit 3\n".encode())
+            told, _ = process.communicate(timeout=LIMIT)
+    finally:
+        os.close(controller)
+        os.close(terminal)
+    assert process.returncode == 3
+    assert f"seen: {PCI}\n" in told

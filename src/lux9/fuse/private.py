@@ -42,9 +42,13 @@ def _undo(where: Path) -> None:
     """Unmount at once, whoever still has a file open, and end; the kernel quiesces what was held."""
     sys.stdin.buffer.read()
     subprocess.run(["fusermount3", "-u", "-z", str(where)], check=False, capture_output=True)
+    _remove(where)
+    os._exit(0)
+
+
+def _remove(where: Path) -> None:
     with contextlib.suppress(OSError):
         where.rmdir()
-    os._exit(0)
 
 
 def main(address: str, where: Path) -> None:
@@ -53,7 +57,10 @@ def main(address: str, where: Path) -> None:
     for path, text in told():
         tree.bridge.ask(tree.client.write(path, text.encode()))
     threading.Thread(target=_undo, args=[where], daemon=True).start()
-    serve(tree, where)
+    try:
+        serve(tree, where)
+    finally:
+        _remove(where)  # it may have been unmounted by another, or be the first to hear that it was
 
 
 if __name__ == "__main__":
