@@ -91,6 +91,14 @@ Examples:
     help="Give drivers every right, and write the smallest manifest that the run needed.",
 )
 @click.option("-v", "--verbose", is_flag=True, help="With --exec: print the kernel's log too.")
+@click.option(
+    "--fault",
+    "faults",
+    multiple=True,
+    metavar="RULE",
+    help="sim: `media where=100-107`, `lost 00:1f.2 after=3`, `ones 00:1f.2 after=500 times=0` …",
+)
+@click.option("--seed", type=int, default=0, help="sim: of faults that have a chance.")
 @click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")
 @click.option(
     "--device",

@@ -26,6 +26,8 @@ class Wanted:
     program: str | None = None
     kind: str | None = None
     keep_log: bool = False
+    faults: Sequence[str] = ()
+    seed: int = 0
 
     def only_qemu(self) -> list[str]:
         """The options given that the QEMU machine alone has."""
@@ -56,12 +58,13 @@ def lacks(name: str) -> list[Lack]:
 
 
 def _sim(wanted: Wanted) -> Machine:
-    from ..machine.sim import q35
+    from ..machine.sim import Plan, Rule, q35
 
     if options := wanted.only_qemu():
         raise UserError(f"{options[0]}: only with --machine qemu")
     disks = [Path(_raw(disk)) for disk in wanted.disks]
-    return q35(disks, devices=wanted.devices, read_only=wanted.read_only)
+    plan = Plan([Rule.parse(fault) for fault in wanted.faults], wanted.seed)
+    return q35(disks, devices=wanted.devices, read_only=wanted.read_only, plan=plan)
 
 
 def _raw(disk: str) -> str:
@@ -77,6 +80,8 @@ def _raw(disk: str) -> str:
 def _qemu(wanted: Wanted) -> Machine:
     from ..machine.qemu import Board, Medium, Qemu
 
+    if wanted.faults:
+        raise UserError("--fault: only with --machine sim; on qemu use --drive with blkdebug")
     disks = [Medium.parse(disk, read_only=wanted.read_only) for disk in wanted.disks]
     cds = [Medium.parse(cd, cdrom=True) for cd in wanted.cdroms]
     board = Board(

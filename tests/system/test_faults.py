@@ -1,0 +1,41 @@
+"""Faults ordered on the command line: what the client is told, and what is left to read of it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from tests.system.running import boot, lux9
+
+SECTOR = 512
+BAD = 40_000  # a sector that no file is in
+
+
+def test_a_bad_sector_is_told_by_its_number_and_the_disk_goes_on(disk: Path) -> None:
+    done = boot(
+        f"lux9 cat --offset {BAD * SECTOR} --count 4096 /dev/sdE0/data > /dev/null; "
+        "lux9 cat /root/hello.txt",
+        *("--disk", str(disk), "--read-only", "--fault", f"media where={BAD}-{BAD + 1} times=0"),
+    )
+    assert f"read of 8 sectors at {BAD} failed" in done.stderr
+    assert "Error(unc)" in done.stderr
+    assert done.stdout == "hello\n"
+
+
+def test_the_report_of_a_crash_names_the_registers_last_touched(disk: Path) -> None:
+    done = boot(
+        "cat /dev/null; while lux9 cat /dev/sdE0/data > /dev/null 2>&1; do :; done; "
+        "until lux9 sip crash ahci 2> /dev/null; do :; done",
+        *("--disk", str(disk), "--read-only", "--restart", "never"),
+        *("--fault", "ones 00:1f.2 after=400 times=0"),
+    )
+    assert "its registers read all ones: the function was removed" in done.stdout
+    assert "bar5 read  port[0].cmd = 0xffffffff: " in done.stdout
+    assert "quiesced:\n  mask 0000:00:1f.2" in done.stdout
+
+
+def test_a_fault_that_is_none() -> None:
+    done = lux9("boot", "--fault", "fly")
+    assert done.returncode == 1
+    assert done.stderr.startswith("lux9 boot: 'fly' is no fault; one of slow")
+    done = lux9("boot", "--machine", "qemu", "--fault", "media")
+    assert "only with --machine sim" in done.stderr
