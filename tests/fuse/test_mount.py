@@ -29,9 +29,16 @@ def until_mounted(process: subprocess.Popen[bytes], where: Path) -> None:
         os.sched_yield()
 
 
+def is_mount(where: Path) -> bool:
+    try:
+        return where.is_mount()
+    except OSError:  # its server is gone, it is not yet
+        return True
+
+
 def until_gone(where: Path) -> None:
     end = time.monotonic() + LIMIT
-    while where.is_mount():
+    while is_mount(where):
         assert time.monotonic() < end, "still mounted"
         os.sched_yield()
 
@@ -156,6 +163,21 @@ def test_many_may_wait_and_a_signal_ends_each_wait(mounted: Path) -> None:
         assert ended(process) == -signal.SIGTERM
         assert process.stdout is not None
         process.stdout.close()
+
+
+def test_a_mount_ends_though_somebody_waits_in_it(address: str, tmp_path: Path) -> None:
+    where = tmp_path / "mnt"
+    where.mkdir()
+    process = subprocess.Popen([*LUX9, "-a", address, "mount", str(where)])
+    until_mounted(process, where)
+    command = [sys.executable, "-c", WAITER, str(where / "dev/kmesg")]
+    waiting = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    assert waiting.stdout is not None
+    assert waiting.stdout.readline() == b"waiting\n"
+    assert ended(process) == 0
+    until_gone(where)
+    assert waiting.wait(LIMIT) == 1, "its read failed"
+    waiting.stdout.close()
 
 
 def test_a_mount_that_is_killed_is_unmounted(address: str, tmp_path: Path) -> None:

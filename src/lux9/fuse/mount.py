@@ -28,9 +28,17 @@ BLOCK = 512
 _FUSE = ctypes.CDLL("libfuse3.so.3")  # the library that mfusepy has loaded
 
 
+_FUSE.fuse_get_context.restype = ctypes.POINTER(ctypes.c_void_p)  # its first member is the mount
+_FUSE.fuse_get_session.restype = ctypes.c_void_p
+_FUSE.fuse_get_session.argtypes = _FUSE.fuse_session_exited.argtypes = [ctypes.c_void_p]
+
+
 def _interrupted() -> bool:
-    """Whether the program that made the request of this thread got a signal: fuse.h."""
-    return bool(_FUSE.fuse_interrupted())
+    """Whether whoever made the request of this thread got a signal, or the mount is to end: fuse.h."""
+    if _FUSE.fuse_interrupted():
+        return True
+    session = _FUSE.fuse_get_session(_FUSE.fuse_get_context()[0])
+    return bool(_FUSE.fuse_session_exited(session))
 
 
 class Tree(mfusepy.Operations):
@@ -144,11 +152,18 @@ def mount(address: str, where: Path, allow_other: bool = False) -> None:
     """Mount, and return when it was unmounted. Raises UserError with what is in the way."""
     if not where.is_dir():
         raise UserError(f"{where}: not a directory; make it first")
-    if where.is_mount():
+    if _is_mount(where):
         raise UserError(
             f"{where}: something is mounted there; unmount it, or name another directory"
         )
     serve(Tree(address), where, allow_other)
+
+
+def _is_mount(where: Path) -> bool:
+    try:
+        return where.is_mount()
+    except OSError:  # of a mount whose server was killed a moment ago
+        return True
 
 
 def serve(tree: Tree, where: Path, allow_other: bool = False) -> None:
