@@ -314,7 +314,8 @@ class Launcher:
         """End it, and wait until it is over; it is not started again."""
         if self.supervisor.calm(sip):
             self.enter(sip, "stopped", why)
-            self._retire(sip)
+            if not sip.swapping:  # else it is back in a moment, and those who wait for it go on waiting
+                self._retire(sip)
         if not sip.running:
             return
         self.enter(sip, "stopping")
