@@ -15,10 +15,12 @@ from lux9.cli import image
 
 ROUNDS, SIZE = 100, 256
 SLACK = 32  # MiB of an image beside its file
+RULE = "always max 1000000 in 60"  # a driver that is killed over and over is not given up
+HERE = Path(__file__).parents[1]
 
 
-def soak(folder: Path, rounds: int, size: int) -> int:
-    """The client's exit status."""
+def soak(folder: Path, rounds: int, size: int, machine: str = "sim") -> int:
+    """The client's exit status. `size` is the file's, in MiB."""
     source = folder / "source"
     source.mkdir()
     digest, chance = hashlib.sha256(), random.Random(9)
@@ -28,22 +30,10 @@ def soak(folder: Path, rounds: int, size: int) -> int:
             digest.update(chunk)
             f.write(chunk)
     image.make(folder / "disk.img", source, size + SLACK << 20)
-    manifest = folder / "soak.toml"
-    manifest.write_text(_unlimited())
     client = [sys.executable, "-m", "soak.client", "/root/big.bin", digest.hexdigest(), str(rounds)]
-    command = [sys.executable, "-m", "lux9", "boot", "--disk", str(folder / "disk.img")]
-    command += ["--manifest", str(manifest), "-v", "--exec", shlex.join(client)]
-    return subprocess.run(command, check=False).returncode
-
-
-def _unlimited() -> str:
-    """The built-in manifest, but a driver that is killed over and over is not given up."""
-    text = (Path(image.__file__).parents[1] / "sip" / "drivers.toml").read_text()
-    lines = (line for line in text.splitlines() if not line.startswith("restart"))
-    return "\n".join(
-        f'{line}\nrestart = "always max 1000000 in 60"' if line.startswith("[") else line
-        for line in lines
-    )
+    command = [sys.executable, "-m", "lux9", "boot", "--machine", machine, "-v"]
+    command += ["--disk", str(folder / "disk.img"), "--restart", RULE, "--exec", shlex.join(client)]
+    return subprocess.run(command, check=False, cwd=HERE).returncode
 
 
 def main() -> int:
@@ -51,9 +41,10 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="soak", description=__doc__)
     parser.add_argument("--rounds", type=int, default=ROUNDS)
     parser.add_argument("--size", type=int, default=SIZE, help="of the file, in MiB")
+    parser.add_argument("--machine", default="sim", help="sim or qemu")
     options = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="lux9-soak-") as name:
-        return soak(Path(name), options.rounds, options.size)
+        return soak(Path(name), options.rounds, options.size, options.machine)
 
 
 if __name__ == "__main__":
