@@ -29,7 +29,6 @@ def test_the_report_of_a_crash_names_the_registers_last_touched(disk: Path) -> N
         *("--disk", str(disk), "--read-only", "--restart", "never"),
         *("--fault", "ones 00:1f.2 after=400 times=0"),
     )
-    assert "all ones" in done.stdout, "what the driver said, wherever it saw it first"
     assert re.search(r"bar5 read  [\w\[\].]+ = 0xffffffff", done.stdout)
     assert "quiesced:\n  quarantine dma: 0 buffers" in done.stdout, "it had let go of all itself"
 
