@@ -14,7 +14,7 @@ from pathlib import Path
 from lux9.cli import image
 
 ROUNDS, SIZE = 100, 256
-SLACK = 32  # MiB of an image beside its file
+SLACK = 32  # MiB of an image beside its file and an eighth of that
 RULE = "always max 1000000 in 60"  # a driver that is killed over and over is not given up
 HERE = Path(__file__).parents[1]
 
@@ -29,7 +29,7 @@ def soak(folder: Path, rounds: int, size: int, machine: str = "sim") -> int:
             chunk = chance.randbytes(1 << 20)
             digest.update(chunk)
             f.write(chunk)
-    image.make(folder / "disk.img", source, size + SLACK << 20)
+    image.make(folder / "disk.img", source, size + size // 8 + SLACK << 20)
     client = [sys.executable, "-m", "soak.client", "/root/big.bin", digest.hexdigest(), str(rounds)]
     command = [sys.executable, "-m", "lux9", "boot", "--machine", machine, "-v"]
     command += ["--disk", str(folder / "disk.img"), "--restart", RULE, "--exec", shlex.join(client)]

@@ -314,7 +314,7 @@ class Launcher:
         """End it, and wait until it is over; it is not started again."""
         if self.supervisor.calm(sip):
             self.enter(sip, "stopped", why)
-            if not sip.swapping:  # else it is back in a moment, and those who wait for it go on waiting
+            if not sip.swapping:  # else it is back in a moment: those who wait go on waiting
                 self._retire(sip)
         if not sip.running:
             return
