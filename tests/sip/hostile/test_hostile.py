@@ -23,7 +23,7 @@ def rig(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         yield made
 
 
-on_sim = pytest.mark.parametrize("rig", ["sim"], indirect=True)  # what is the same on any machine
+on_sim = pytest.mark.parametrize("rig", ["sim"], indirect=True)  # where DMA is confined
 on_qemu = pytest.mark.parametrize("rig", ["qemu"], indirect=True)
 
 
@@ -168,7 +168,6 @@ def test_all_dma_memory(rig: Rig) -> None:
     assert rig.audited(sip)
 
 
-@on_sim
 def test_all_memory(rig: Rig) -> None:
     rig.rogue(NONE, limits=Limits(memory=512 << 20))
     lines = rig.attack("ram")
@@ -176,7 +175,6 @@ def test_all_memory(rig: Rig) -> None:
     assert 0 < bounded(lines)["16 MiB pieces"] <= 34  # its arena is counted apart
 
 
-@on_sim
 def test_processes(rig: Rig) -> None:
     sip = rig.rogue(NONE)
     lines = rig.attack("processes")
@@ -186,7 +184,6 @@ def test_processes(rig: Rig) -> None:
     assert {"vfork", "clone", "fork"} & set(targets(rig, sip, "system call"))
 
 
-@on_sim
 def test_the_disk(rig: Rig) -> None:
     rig.rogue(NONE)
     lines = rig.attack("disk")
@@ -195,7 +192,6 @@ def test_the_disk(rig: Rig) -> None:
     assert not [line for line in lines if "DONE" in line]
 
 
-@on_sim
 def test_files_of_the_host(rig: Rig) -> None:
     files = [str(rig.path / "good.img"), str(rig.path / "sock"), str(TESTS.parent / "Makefile")]
     rig.rogue(environment={"ROGUE_FILES": " ".join(files)})
@@ -204,7 +200,6 @@ def test_files_of_the_host(rig: Rig) -> None:
     all_refused(lines, 20)
 
 
-@on_sim
 def test_the_network(rig: Rig) -> None:
     sip = rig.rogue()
     lines = rig.attack("network")
@@ -213,7 +208,6 @@ def test_the_network(rig: Rig) -> None:
     assert "socket" in targets(rig, sip, "system call")
 
 
-@on_sim
 def test_other_processes_and_forbidden_calls(rig: Rig) -> None:
     pids = f"{os.getpid()} {os.getppid()} {rig.system.launcher.find('ahci').pid}"
     sip = rig.rogue(environment={"ROGUE_PIDS": pids})
@@ -238,7 +232,6 @@ def test_noise(rig: Rig, how: str) -> None:
     rig.neighbour.goes_on()
 
 
-@on_sim
 @pytest.mark.parametrize("how", ["garbage", "oversize", "stranger", "mismatch", "nonsense"])
 def test_messages_that_are_none(rig: Rig, how: str) -> None:
     sip = rig.rogue()
@@ -249,7 +242,6 @@ def test_messages_that_are_none(rig: Rig, how: str) -> None:
     assert rig.audited(sip)
 
 
-@on_sim
 def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     sip = rig.rogue()
     with pytest.raises(Lux9Error):
@@ -259,7 +251,6 @@ def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     assert "refused system calls" in sip.last_exit
 
 
-@on_sim
 def test_silence(rig: Rig) -> None:
     """Who asks it has an error in the end; nobody else waits for it."""
     sip = rig.rogue()
