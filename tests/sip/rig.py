@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from lux9.kernel.console import Console
 from lux9.kernel.kernel import Kernel
+from lux9.machine.abstract import Machine
 from lux9.machine.sim import q35
 from lux9.ninep.client import Client
 from lux9.sip.launcher import Launcher
@@ -29,14 +30,16 @@ QUICK = Pace(every=0.05, limit=1.0, grace=2.0)
 class Rig:
     """A kernel whose drivers are told of in a manifest's text, where `$ok` and the like stand for the small ones."""
 
-    def __init__(self, folder: Path, manifest: str, **more: Any) -> None:
+    def __init__(
+        self, folder: Path, manifest: str, machine: Machine | None = None, **more: Any
+    ) -> None:
         self.version = folder / "version"
         self.version.write_text("first")
         for what in ("ok", "fails", "slow", "claims"):
             command = [sys.executable, str(PROGRAM), what, str(self.version)]
             manifest = manifest.replace(f"${what}", f"command = {command!r}")
         self.sim = q35([])
-        self.kernel = Kernel(self.sim, Console(quiet=True))
+        self.kernel = Kernel(machine or self.sim, Console(quiet=True))
         isolation = Isolation(Level.PROCESS)
         stanzas = parse(manifest, "t")
         self.launcher = Launcher(self.kernel, stanzas, isolation, pace=QUICK, **more)
@@ -87,8 +90,11 @@ class Rig:
 
 
 @asynccontextmanager
-async def rig(folder: Path, manifest: str, **more: Any) -> AsyncGenerator[Rig, None]:
-    made = Rig(folder, manifest, **more)
+async def rig(
+    folder: Path, manifest: str, machine: Machine | None = None, **more: Any
+) -> AsyncGenerator[Rig, None]:
+    """A kernel with these drivers, on the embedded machine or another."""
+    made = Rig(folder, manifest, machine, **more)
     await made.kernel.start()
     try:
         await made.kernel.listen(made.path)

@@ -7,14 +7,18 @@ import contextlib
 import os
 import signal
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from lux9.errors import RemoteError
+from lux9.machine.abstract import Machine
+from lux9.machine.qemu import Board, Qemu
 from lux9.models.ahci import Ahci
 from lux9.ninep.client import Client
 from lux9.wire.messages import ORDWR
+from tests.machine.qemu.system import needs_qemu
 from tests.sip.rig import PROGRAM, Rig, rig
 
 SATA = "0000:00:1f.2"
@@ -22,13 +26,28 @@ AHCI = "class = '01.06'"
 BACK = f"[a]\n$ok\n{AHCI}\nmount = '/x/a'\nrestart = 'on-crash max 3 in 60'\nhold = 20\n"
 
 
+Make = Callable[[], Machine | None]
+
+
+def qemu() -> Machine:
+    return Qemu(Board())
+
+
+def sim() -> None:
+    """The rig's own."""
+
+
+on_both = pytest.mark.parametrize("machine", [sim, pytest.param(qemu, marks=needs_qemu)])
+
+
 def crash(r: Rig, name: str) -> None:
     os.kill(r.sip(name).pid, signal.SIGKILL)
 
 
-def test_one_that_crashes_comes_back_under_open_files(tmp_path: Path) -> None:
+@on_both
+def test_one_that_crashes_comes_back_under_open_files(tmp_path: Path, machine: Make) -> None:
     async def body() -> None:
-        async with rig(tmp_path, BACK) as r:
+        async with rig(tmp_path, BACK, machine()) as r:
 
             def work(client: Client) -> None:
                 with client.open("/x/a/word", ORDWR) as f:
@@ -52,12 +71,13 @@ def test_one_that_crashes_comes_back_under_open_files(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_a_crash_loop_ends_and_harms_nobody(tmp_path: Path) -> None:
+@on_both
+def test_a_crash_loop_ends_and_harms_nobody(tmp_path: Path, machine: Make) -> None:
     bad = "[bad]\n$fails\nids = '8086:2922'\nrestart = 'on-crash max 2 in 60'\n"
     manifest = f"{bad}[good]\n$ok\nmount = '/x/g'"
 
     async def body() -> None:
-        async with rig(tmp_path, manifest) as r:
+        async with rig(tmp_path, manifest, machine()) as r:
             number = (await r.read("/dev/sip/clone")).strip()
             await r.order(number, "type good", "start")
             await r.entered("bad", "gave-up")
@@ -72,9 +92,10 @@ def test_a_crash_loop_ends_and_harms_nobody(tmp_path: Path) -> None:
     asyncio.run(body())
 
 
-def test_an_endless_loop_is_found(tmp_path: Path) -> None:
+@on_both
+def test_an_endless_loop_is_found(tmp_path: Path, machine: Make) -> None:
     async def body() -> None:
-        async with rig(tmp_path, BACK) as r:
+        async with rig(tmp_path, BACK, machine()) as r:
             spinning = asyncio.ensure_future(r.read("/x/a/spin"))
             await r.until(lambda: "starts again" in r.sip("a").reason or spinning.done())
             await r.until(lambda: r.sip("a").starts >= 2 and r.sip("a").state == "running")
