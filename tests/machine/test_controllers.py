@@ -8,8 +8,8 @@ import pytest
 
 from lux9.arch import ahci
 from lux9.errors import DeviceTimeout
-from lux9.machine.controllers import Memory, by_class
-from lux9.machine.functions import scan
+from lux9.machine.controllers import by_class
+from lux9.machine.functions import Memory, scan
 from lux9.machine.sim import Sim, q35
 from lux9.models.ahci import Ahci
 

@@ -10,26 +10,9 @@ from collections.abc import Callable
 from ..arch import ahci, pci as arch
 from ..errors import DeviceError
 from .abstract import Bdf, Machine
-from .functions import Config
+from .functions import Config, Memory
 
 Reset = Callable[["Memory"], str]
-
-
-class Memory:
-    """Memory space from an address on, as a `regs.Window`."""
-
-    __slots__ = ("base", "machine")
-
-    def __init__(self, machine: Machine, base: int) -> None:
-        self.machine, self.base = machine, base
-
-    def read(self, offset: int, width: int) -> int:
-        """One access."""
-        return self.machine.mem_read(self.base + offset, width)
-
-    def write(self, offset: int, width: int, value: int) -> None:
-        """One access."""
-        self.machine.mem_write(self.base + offset, width, value)
 
 
 def by_class(machine: Machine, bdf: Bdf) -> str | None:

@@ -35,6 +35,23 @@ class Config:
         self.machine.config_write(self.bdf, offset, width, value)
 
 
+class Memory:
+    """Memory space from an address on, as a `regs.Window`."""
+
+    __slots__ = ("base", "machine")
+
+    def __init__(self, machine: Machine, base: int) -> None:
+        self.machine, self.base = machine, base
+
+    def read(self, offset: int, width: int) -> int:
+        """One access."""
+        return self.machine.mem_read(self.base + offset, width)
+
+    def write(self, offset: int, width: int, value: int) -> None:
+        """One access."""
+        self.machine.mem_write(self.base + offset, width, value)
+
+
 @dataclass(frozen=True, slots=True)
 class BarInfo:
     """One base address register: where it is (0: not placed), how large, and of which kind."""

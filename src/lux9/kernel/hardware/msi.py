@@ -19,27 +19,11 @@ from ...arch.pci import (
     capability_block,
 )
 from ...errors import BadArgument, NotSupported
-from ...machine.abstract import Bdf, Machine, Message
+from ...machine.abstract import Bdf, Message
+from ...machine.functions import Memory
 from ...regs import U16, U32
 from .context import Context
 from .function import Function
-
-
-class MemoryWindow:
-    """Memory space from an address on, as a `regs.Window`."""
-
-    __slots__ = ("base", "machine")
-
-    def __init__(self, machine: Machine, base: int) -> None:
-        self.machine, self.base = machine, base
-
-    def read(self, offset: int, width: int) -> int:
-        """One access."""
-        return self.machine.mem_read(self.base + offset, width)
-
-    def write(self, offset: int, width: int, value: int) -> None:
-        """One access."""
-        self.machine.mem_write(self.base + offset, width, value)
 
 
 class Messages:
@@ -126,7 +110,7 @@ class Messages:
             raise NotSupported(
                 f"{f.name}: the MSI-X table is in bar{place.bir}, which has no address"
             )
-        return MsixTable(MemoryWindow(self.machine, bar.address + place.at))
+        return MsixTable(Memory(self.machine, bar.address + place.at))
 
     def off(self, f: Function) -> None:
         """Turn both off in the function: it is on its INTx pin again."""
