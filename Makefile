@@ -37,15 +37,18 @@ $(VENV)/.dev $(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.base
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
+.guest/vmlinuz: tools/guest
+	tools/guest $(@D)
+
 demo: $(VENV)/.base
 	@tools/need mke2fs
 	$(BIN)/lux9 demo
 
-test: $(VENV)/.dev
+test: $(VENV)/.dev .guest/vmlinuz
 	@tools/need $(TESTED)
 	$(BIN)/python -m pytest --no-skips $(PYTEST_ARGS)
 
-coverage: $(VENV)/.dev
+coverage: $(VENV)/.dev .guest/vmlinuz
 	@tools/need $(TESTED)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --no-skips $(PYTEST_ARGS)
@@ -79,4 +82,4 @@ fuzz: $(VENV)/.fuzz
 	$(BIN)/python fuzz/fuzz_wire.py -max_total_time=60 -artifact_prefix=fuzz/ fuzz/corpus
 
 clean:
-	rm -rf $(VENV) site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*
+	rm -rf $(VENV) .guest site .mypy_cache .ruff_cache .pytest_cache .hypothesis .coverage .coverage.*

@@ -1,0 +1,23 @@
+"""One guest for all tests that need one."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from tests.guest.guest import PARTS, Guest
+
+COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general protection fault")
+
+
+@pytest.fixture(scope="session")
+def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
+    """It must not have made Linux complain when all tests are over."""
+    if not (PARTS / "vmlinuz").exists():
+        pytest.skip(f"there is no Linux for a guest; make {PARTS.name}/vmlinuz")
+    with Guest(tmp_path_factory.mktemp("guest")) as made:
+        yield made
+        said = made.run("/run/busybox dmesg").stdout
+        assert not COMPLAINTS.search(said), said
