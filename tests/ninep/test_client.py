@@ -332,7 +332,7 @@ class TestConnection:
     @pytest.mark.parametrize(
         ("addr", "says"),
         [
-            ("tcp!host!564", "is not an address"),
+            ("tcp!host", "is not an address"),
             ("unix!", "is not an address"),
             ("fd!x", "is not an address"),
             ("unix!/nope", "start one with `lux9 boot`"),

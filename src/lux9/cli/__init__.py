@@ -122,7 +122,7 @@ class Commands(click.Group):
     "-a",
     "--addr",
     metavar="ADDR",
-    help=f"Where the kernel listens: unix!PATH. [default: ${VARIABLE}, else this user's socket]",
+    help=f"Where the kernel listens: unix!PATH or tcp!HOST!PORT. [default: ${VARIABLE}, else this user's socket]",
 )
 def main(addr: str | None) -> None:
     """A machine's PCI hardware as files over 9P, and its drivers as ordinary programs."""

@@ -18,13 +18,16 @@ import click
 from ..errors import UserError
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
+from ..ninep import tcp
+from ..ninep.address import Address, parse
+from ..ninep.tcp import DEAD_AFTER, VARIABLE as DEAD_VARIABLE
 from ..sip.policy import rule
 from ..sip.sandbox.level import Level
 from ..sip.stanza import Stanza
 from .address import VARIABLE, default_path
 from .audit import default_log
 from .machines import NAMES, Wanted, make
-from .system import System, private, run, with_ours_first
+from .system import Net, System, private, run, with_ours_first
 
 EXAMPLES = """
 \b
@@ -54,7 +57,25 @@ Examples:
     type=click.Path(path_type=Path),
     help="Which drivers to start; else the built-in ones.",
 )
-@click.option("--listen", metavar="ADDR", help="unix!PATH; else a socket of this user's.")
+@click.option(
+    "--listen",
+    multiple=True,
+    metavar="ADDR",
+    help="unix!PATH, else a socket of this user's; besides, tcp!HOST!PORT. May be repeated.",
+)
+@click.option(
+    "--trust-network",
+    is_flag=True,
+    help="Give everyone who reaches a tcp! port the rights that you have here.",
+)
+@click.option(
+    "--dead-after",
+    metavar="SECONDS",
+    default=f"{DEAD_AFTER:g}",
+    show_default=True,
+    envvar=DEAD_VARIABLE,
+    help="When a client of the network that gives no sign of life counts as gone.",
+)
 @click.option(
     "--exec",
     "command",
@@ -115,7 +136,9 @@ Examples:
 def boot(
     machine: str,
     manifest: Path | None,
-    listen: str | None,
+    listen: tuple[str, ...],
+    trust_network: bool,
+    dead_after: str,
     command: str | None,
     inside: tuple[str, ...],
     isolation: str | None,
@@ -138,7 +161,8 @@ def boot(
         stanzas = _ruled(stanzas, restart)
     level = Level.parse(isolation, "--isolation") if isolation else None
     with contextlib.ExitStack() as undo:
-        path = _socket(listen, command, undo)
+        path, addresses = _where(listen, command, undo)
+        net = _net(addresses, trust_network, dead_after)
         made = make(machine, Wanted(**hardware))
         console = Console(quiet=command is not None and not verbose)
         log = _log(audit, command is None, console)
@@ -151,6 +175,7 @@ def boot(
             console=console,
             log=log,
             learn=learn is not None,
+            net=net,
         )
         status = run(_serve(system, command))
         if learn is not None:
@@ -173,16 +198,27 @@ def _keep(path: Path, manifest: str) -> None:
         raise UserError(f"{path}: cannot be written: {error.strerror}") from None
 
 
-def _socket(listen: str | None, command: str | None, undo: contextlib.ExitStack) -> Path:
-    """Where to listen: as asked, else for a command a place of its own, else the user's."""
-    if listen is not None:
-        kind, _, path = listen.partition("!")
-        if kind != "unix" or not path:
-            raise UserError(f"--listen {listen}: write unix!/path/to/socket")
-        return Path(path)
-    if command is not None:
-        return Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lux9-"))) / "lux9.sock"
-    return private(default_path())
+def _where(
+    listen: Sequence[str], command: str | None, undo: contextlib.ExitStack
+) -> tuple[Path, list[Address]]:
+    """The socket as asked, else for a command a place of its own, else the user's; and what else to listen on."""
+    asked = [parse(text) for text in listen]
+    paths = [Path(a.where) for a in asked if a.kind == "unix"]
+    if len(paths) > 1 or any(a.kind == "fd" for a in asked):
+        raise UserError(f"--listen {' '.join(listen)}: one unix!PATH, and any of tcp!HOST!PORT")
+    if not paths and command is not None:
+        place = undo.enter_context(tempfile.TemporaryDirectory(prefix="lux9-"))
+        paths = [Path(place) / "lux9.sock"]
+    return paths[0] if paths else private(default_path()), [a for a in asked if a.on_network]
+
+
+def _net(addresses: Sequence[Address], trust: bool, dead_after: str) -> Net:
+    """What is asked for of the network."""
+    if trust and not any(a.kind == "tcp" for a in addresses):
+        raise UserError(
+            "--trust-network: nothing listens on a tcp! address; add --listen tcp!HOST!PORT"
+        )
+    return Net(addresses, {}, trust, tcp.dead_after(dead_after, "--dead-after"))
 
 
 def _log(asked: Path | None, lasting: bool, console: Console) -> AuditLog | None:

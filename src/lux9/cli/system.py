@@ -11,6 +11,7 @@ import os
 import sys
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Self, TypeVar
 
@@ -18,7 +19,11 @@ from ..errors import UserError
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
 from ..kernel.kernel import Kernel
+from ..kernel.listen import Network
+from ..kernel.users import User, Users
 from ..machine.abstract import Machine
+from ..ninep.address import Address
+from ..ninep.tcp import DEAD_AFTER
 from ..sip.launcher import Launcher
 from ..sip.manifest import Stanza
 from ..sip.sandbox.isolation import Isolation
@@ -27,10 +32,21 @@ from ..sip.sandbox.level import Level
 T = TypeVar("T")
 
 
-class System:
-    """`path` is the socket. `isolation` is how far drivers are kept apart, else as far as the host can;
+@dataclass
+class Net:
+    """What is asked for of the network: where to listen, for whom."""
 
-    `inside` names those that run within the kernel's process all the same.
+    addresses: Sequence[Address] = ()
+    users: Users = field(default_factory=dict[str, User])
+    trust: bool = False  # whoever comes by plain TCP has the rights of the kernel's owner
+    dead_after: float = DEAD_AFTER
+
+
+class System:
+    """`path` is the socket, `net` what else to listen on.
+
+    `isolation` is how far drivers are kept apart, else as far as the host can; `inside` names those that run within
+    the kernel's process all the same.
     """
 
     def __init__(
@@ -44,7 +60,9 @@ class System:
         console: Console | None = None,
         log: AuditLog | None = None,
         learn: bool = False,
+        net: Net | None = None,
     ) -> None:
+        self.net = net or Net()
         self.kernel = Kernel(machine, console, log)
         self.launcher = Launcher(self.kernel, stanzas, Isolation(isolation, inside), learn=learn)
         self.path = path
@@ -63,10 +81,19 @@ class System:
             if notice := self.launcher.isolation.notice:
                 self.kernel.console.log(notice)
             await self.kernel.listen(self.path)
+            await self._network()
             undo.push_async_callback(self.launcher.stop_all)
             await self.launcher.start_all()
             self.undo = undo.pop_all()
         return self
+
+    async def _network(self) -> None:
+        """Let clients of other hosts in, where that was asked for."""
+        net = self.net
+        if net.addresses:
+            network = Network(self.kernel, net.users, trust=net.trust, dead_after=net.dead_after)
+            for address in net.addresses:
+                await network.listen(address)
 
     async def __aexit__(self, *exc: object) -> None:
         await self.undo.aclose()

@@ -19,7 +19,7 @@ import struct
 from collections.abc import Callable, Iterable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from ..errors import LimitReached, Lux9Error, NotFound, PermissionDenied, ProtocolError
 from ..machine.abstract import Machine
@@ -68,6 +68,14 @@ VADDR, STRIDE = (
 CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of unix(7)'s SO_PEERCRED
 
 
+class Server(Protocol):
+    """Whatever lets clients in."""
+
+    def close(self) -> None:
+        """Let nobody in any more."""
+        ...
+
+
 class RootDir(Dir):
     """#/: the top of the tree; everything in it is mounted there."""
 
@@ -76,7 +84,7 @@ Make = Callable[["Kernel", Life], Dir]
 Device = tuple[str, Cap, Make]  # name; capabilities, one of which is asked for; the tree
 DEVICES: dict[str, Device] = {
     "/": ("root", Cap(0), lambda k, life: RootDir()),
-    "c": ("cons", Cap(0), lambda k, life: ConsDir(k.console, k.audit, life.process, k.drivers)),
+    "c": ("cons", Cap(0), lambda k, life: ConsDir(k, life.process)),
     "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
     "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process, k.drop)),
     "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
@@ -113,7 +121,8 @@ class Kernel:
             self.add_device(char, device)
         self.roots: dict[tuple[int, str], DirNode] = {}
         self.connections: set[Connection] = set()
-        self.servers: list[asyncio.Server] = []
+        self.servers: list[Server] = []
+        self.listening: list[str] = []  # where, and who may come
         self.sockets: list[Path] = []
         self.last = 0
 
@@ -241,21 +250,27 @@ class Kernel:
         loop = asyncio.get_running_loop()
         self.servers.append(await loop.create_unix_server(self._client, sock=sock))
         self.sockets.append(path)
+        self.listening.append(f"unix!{path} user {self.user}, with all rights")
 
     def _client(self) -> Connection:
-        return self._known(lambda made: lambda transport: self._admit(transport, made))
+        return self.known(lambda made: lambda transport: self._admit(transport, made))
 
-    def _known(
+    def known(
         self,
         owner: Callable[[Connection], Callable[[asyncio.Transport], Owner]],
         bounds: Bounds | None = None,
+        lost: Callable[[Connection], object] = void,
     ) -> Connection:
-        """A connection that `stop` closes, and whose end ends its process."""
+        """A connection that `stop` closes, and whose end ends its process; `lost` is told before."""
 
         def who(transport: asyncio.Transport) -> Owner:
             return owner(made)(transport)
 
-        made = Connection(who, bounds, lost=self._lost)
+        def ended(connection: Connection) -> None:
+            lost(connection)
+            self._lost(connection)
+
+        made = Connection(who, bounds, lost=ended)
         self.connections.add(made)
         return made
 
@@ -268,25 +283,23 @@ class Kernel:
         life = self.process(
             _comm(pid), user=_user(uid), caps=ALL if trusted else Cap(0), command=f"pid {pid}"
         )
-        life.signal = lambda what: _hang_up(transport, what)
+        life.signal = lambda what: hang_up(transport, what)
         life.files = lambda: _files(made.session)
         return Owner(self, life, trusted)
 
     async def serve(self, sock: socket.socket, life: Life) -> Connection:
         """Serve one connected socket as a process: a SIP's fd 3."""
-        limits = life.process.limits
-        bounds = Bounds(
-            fids=limits.fids,
-            pending=limits.pending,
-            inflight=limits.inflight,
-            rate=limits.messages,
-        )
+        bounds = bounds_of(life.process.limits)
         owner = Owner(self, life, trusted=True)
-        made = await serve_socket(sock, lambda: self._known(lambda _: lambda _: owner, bounds))
+        made = await serve_socket(sock, lambda: self.known(lambda _: lambda _: owner, bounds))
+        self.holds(life, made)
+        return made
+
+    def holds(self, life: Life, made: Connection) -> None:
+        """Where /proc finds what a process has open, and how much it asks for."""
         life.files = lambda: _files(made.session)
         life.counts = lambda: (made.session.requests, made.session.errors)
         life.session, life.throttled = made.session, lambda: made.meter.waits
-        return made
 
     def _broke(self, name: str, owner: Process, error: ProtocolError) -> None:
         """A driver's service does not speak 9P."""
@@ -295,7 +308,7 @@ class Kernel:
     def _lost(self, connection: Connection) -> None:
         self.connections.discard(connection)
         owner = connection.session.owner
-        if isinstance(owner, Owner) and owner.life.process.kind == "client":
+        if isinstance(owner, Owner) and owner.life.process.kind != "sip":
             self.end(owner.life.process)
 
     def join(self, life: Life) -> Caller:
@@ -353,7 +366,15 @@ def _files(session: Session) -> Iterable[str]:
             yield f"{number} {access or '-'} {f.name}"
 
 
-def _hang_up(transport: asyncio.Transport, what: str) -> None:
+def bounds_of(limits: Limits) -> Bounds:
+    """What one connection may hold at once."""
+    return Bounds(
+        fids=limits.fids, pending=limits.pending, inflight=limits.inflight, rate=limits.messages
+    )
+
+
+def hang_up(transport: asyncio.Transport, what: str) -> None:
+    """What a word written to its ctl does to a client."""
     if what != "kill":
         raise PermissionDenied(f"a client of the socket takes `kill` alone, not {what!r}")
     transport.abort()

@@ -66,7 +66,7 @@ class Process:
     user: str
     caps: Cap = Cap(0)
     command: str = ""
-    kind: str = "client"  # client, sip or kernel
+    kind: str = "client"  # client, user (of the network), sip or kernel
     limits: Limits = field(default_factory=Limits)
     arena: Arena | None = None
     vaddr: int = 0  # where the library maps the arena
@@ -76,6 +76,11 @@ class Process:
     started: float = field(default_factory=time.time)
     audited: Budget = field(default_factory=Budget, repr=False, compare=False)
     recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))
+
+    @property
+    def confined(self) -> bool:
+        """Whether it sees what it was given, and nothing else: a driver, or a user of the network."""
+        return self.kind in ("sip", "user")
 
     def need(self, cap: Cap, what: str) -> None:
         """Refuse whoever lacks a capability. Raises PermissionDenied; the caller's file is audited by the server."""

@@ -22,6 +22,7 @@ from .fids import Fid
 
 DATA = struct.Struct("<IBHI")  # header, count[4]
 MSIZE = (1 << 20) + IOHDR
+GREETING = 8192  # bytes that a message before the Tversion may have
 COPY = 8192  # bytes from which an answer's data is sent beside its header instead of joined to it
 ERRHDR = 13  # what an Rerror has beside its text, at most
 LONGEST = 0xFFFF  # bytes of an error's text: a string's count has 16 bits
@@ -68,7 +69,8 @@ class Replies:
     ) -> None:
         self.owner, self.wake = owner, wake
         self.bounds = bounds or Bounds()
-        self.msize, self.most = self.bounds.msize, self.bounds.msize - IOHDR
+        self.msize = min(GREETING, self.bounds.msize)  # until a Tversion has agreed on one
+        self.most = self.msize - IOHDR
         self.fids: dict[int, Fid] = {}
         self.waiting: dict[int, Waiting] = {}
         self.inflight = 0

@@ -49,6 +49,7 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         self.owner, self.bounds, self.after_batch, self.lost = owner, bounds, after_batch, lost
         self.woken = self.paused = False
+        self.why: Exception | None = None  # the connection ended, where it was not closed
         self.session: Session
         self.transport: asyncio.Transport
 
@@ -149,6 +150,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Everything that the client held goes."""
+        self.why = exc
         self.session.reset()
         if self.lost is not None:
             self.lost(self)

@@ -33,7 +33,7 @@ from ..wire.messages import IOHDR, Qid
 from ..wire.node import Node
 from .fids import Fid, Packed, Record, opening
 from .replies import COPY, DATA, Bounds, Owner, Replies
-from .speaking import Act, parse, speak
+from .speaking import Act, parse, speak, strange
 from .walks import check_name, check_names, steps
 
 READ = struct.Struct("<IQI")  # fid[4] offset[8] count[4]
@@ -67,7 +67,7 @@ class Session(Replies):
             while end - at >= 7:
                 size, kind, tag = HEADER.unpack_from(buf, at)
                 if not 7 <= size <= msize:
-                    raise ProtocolError(f"a message of {size} bytes; msize is {msize}")
+                    raise ProtocolError(strange(size, msize))
                 if end - at < size:
                     break
                 if kind == 116 and size == 23 and tag not in waiting:  # Tread

@@ -47,3 +47,15 @@ def parse(dialect: Dialect, kind: int, buf: memoryview, at: int, end: int) -> Me
     if kind == l.Tfsync.number and end - at == OLD_FSYNC and kind in dialect.types:
         return l.Tfsync(int.from_bytes(buf[at:end], "little"), 0)
     return dialect.parse(kind, buf, at, end)
+
+
+STRANGERS = {  # what the first bytes of a message are that is none: of a TLS record, of an HTTP request
+    b"\x16\x03": "this is TLS, and 9P is spoken plainly here: write tcp! for tls!",
+    b"GE": "this is HTTP, and 9P is spoken here",
+}
+
+
+def strange(size: int, msize: int) -> str:
+    """What is to be said of a message of that size, which cannot be one."""
+    begins = size.to_bytes(4, "little")[:2]
+    return STRANGERS.get(begins) or f"a message of {size} bytes; msize is {msize}"

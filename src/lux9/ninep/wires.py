@@ -13,6 +13,8 @@ from pathlib import Path
 
 from ..errors import Disconnected, ProtocolError, UserError
 from ..wire.node import Bytes
+from . import tcp
+from .address import parse
 from .caller import Caller
 from .inbox import Inbox
 from .session import Session
@@ -144,19 +146,18 @@ class DirectWire:
 
 
 def dial(addr: str) -> socket.socket:
-    """A connected socket for `unix!PATH` or `fd!N`. Raises UserError with the remedy."""
-    kind, _, where = addr.partition("!")
-    if kind == "fd" and where.isdigit():
-        return socket.socket(fileno=int(where))
-    if kind != "unix" or not where:
-        raise UserError(f"{addr!r} is not an address; write unix!/path/to/socket or fd!3")
+    """A connected socket for an address (`address.py`). Raises UserError with the remedy."""
+    address = parse(addr)
+    if address.kind == "fd":
+        return socket.socket(fileno=int(address.where))
+    if address.kind == "tcp":
+        return tcp.dial(address)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
     try:
-        sock.connect(where)
+        sock.connect(address.where)
     except OSError as error:
         sock.close()
-        remedy = (
-            "start one with `lux9 boot`" if not Path(where).exists() else "is it still running?"
-        )
+        where, there = address.where, Path(address.where).exists()
+        remedy = "is it still running?" if there else "start one with `lux9 boot`"
         raise UserError(f"no lux9 at {where}: {error.strerror or error}; {remedy}") from None
     return sock

@@ -6,6 +6,7 @@ import os
 import socket
 import time
 from collections.abc import Callable
+from typing import Protocol
 
 from ...pending import Maybe
 from ...tree import Dir, stream, text
@@ -39,13 +40,24 @@ class Flow:
         """Nothing is held."""
 
 
+class System(Protocol):
+    """What tells of itself here: the kernel."""
+
+    console: Console
+    audit: Audit
+    listening: list[str]
+
+    def drivers(self) -> str:
+        """A line a device."""
+        ...
+
+
 class ConsDir(Dir):
     """The console and what a system tells of itself."""
 
-    def __init__(
-        self, console: Console, audit_: Audit, process: Process, drivers: Callable[[], str]
-    ) -> None:
-        self.console, self.journal, self.process, self.list = console, audit_, process, drivers
+    def __init__(self, system: System, process: Process) -> None:
+        self.system, self.process = system, process
+        self.console, self.journal = system.console, system.audit
 
     @stream(0o660)
     def cons(self, mode: int) -> Handle:
@@ -65,7 +77,12 @@ class ConsDir(Dir):
     @text(0o444)
     def drivers(self) -> str:
         """The devices: `#%c %s`, character and name."""
-        return self.list()
+        return self.system.drivers()
+
+    @text(0o444)
+    def listen(self) -> str:
+        """Where this kernel listens, a line each: the address, and who may come."""
+        return "".join(f"{line}\n" for line in self.system.listening)
 
     @text(0o444)
     def sysname(self) -> str:

@@ -34,9 +34,12 @@ class Life:
             self.namespace.group = self.group
 
     def may_have(self, source: str) -> None:
-        """Refuse a SIP a device that its manifest did not give it. Raises PermissionDenied."""
-        if self.process.kind == "sip" and source not in {s.source for s in self.group.steps}:
-            given = ", ".join(s.source for s in self.group.steps if s.source.startswith("#"))
+        """Refuse whoever is confined a device that the manifest did not give it. Raises PermissionDenied."""
+        if not self.process.confined:
+            return
+        sources = [s.source for s in self.group.steps if s.source.startswith("#")]
+        if not any(f"{source}/".startswith(f"{s}/") for s in sources):
+            given = ", ".join(sources)
             raise PermissionDenied(f"{source}: {self.process.name} was given {given} alone")
 
 
@@ -145,7 +148,7 @@ class ProcessDir(Dir):
             self.drop_(self.life, Cap[name.upper()])
 
     def _own(self, what: str) -> None:
-        if self.process is not self.looker or self.process.kind != "client":
+        if self.process is not self.looker or self.process.kind not in ("client", "user"):
             raise PermissionDenied(
                 f"process {self.process.number} ({self.process.name}): {what} is changed by a client "
                 "itself, in /proc/self"
@@ -160,7 +163,7 @@ class ProcessDir(Dir):
 
 
 class ProcDir(Dir):
-    """All processes, or for a SIP itself alone."""
+    """All processes, or for whoever is confined itself alone."""
 
     def __init__(self, lives: Mapping[int, Life], process: Process, drop: Drop) -> None:
         self.lives, self.process, self.drop_ = lives, process, drop
@@ -180,4 +183,4 @@ class ProcDir(Dir):
         return self._dir(number) if number in self.lives and self._sees(number) else None
 
     def _sees(self, number: int) -> bool:
-        return self.process.kind != "sip" or number == self.process.number
+        return not self.process.confined or number == self.process.number

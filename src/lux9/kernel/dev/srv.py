@@ -188,6 +188,6 @@ class SrvDir(Dir):
         """Hang up on a service."""
         self.services.find(name)
         posted = self.services.posted[name]
-        if self.process.kind == "sip" and posted.owner is not self.process:
+        if self.process.confined and posted.owner is not self.process:
             raise PermissionDenied(f"#s/{name} is posted by {posted.owner.name}")
         posted.service.caller.wire.close()

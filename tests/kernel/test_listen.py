@@ -1,0 +1,211 @@
+"""A kernel on the network: identity, what strangers see, limits, and an end for whoever is silent."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import threading
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from lux9.errors import Lux9Error, RemoteError
+from lux9.kernel import listen
+from lux9.kernel.console import Console
+from lux9.kernel.kernel import Kernel
+from lux9.kernel.listen import Network
+from lux9.kernel.process import Cap
+from lux9.kernel.users import NONE, User
+from lux9.machine.sim import q35
+from lux9.ninep import tcp
+from lux9.ninep.address import Address, parse
+from lux9.ninep.client import Client
+from tests.ninep.serving import LIMIT, LOOPS, new_loop
+
+AHCI = "0000:00:1f.2"
+HERE = Address("tcp", "127.0.0.1", 0)
+
+
+class Net:
+    """A kernel that listens on the loopback, on a loop of its own thread."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.loop = loop
+        self.kernel = Kernel(q35([]), Console(quiet=True))
+        self.at = ""
+
+    async def up(self, users: Mapping[str, User], trust: bool) -> None:
+        await self.kernel.start()
+        self.network = Network(self.kernel, users, trust=trust)
+        (where,) = await self.network.listen(HERE)
+        self.at = str(where)
+
+    def run(self, work: Any) -> Any:
+        return asyncio.run_coroutine_threadsafe(work, self.loop).result(LIMIT)
+
+    def until(self, there: Callable[[], Any]) -> Any:
+        async def seen() -> Any:
+            while not (found := there()):
+                await asyncio.sleep(0.001)
+            return found
+
+        return self.run(asyncio.wait_for(seen(), LIMIT))
+
+    def client(self, aname: str = "") -> Client:
+        return Client.dial(self.at, aname)
+
+    def socket(self) -> socket.socket:
+        sock = tcp.dial(parse(self.at))
+        sock.settimeout(LIMIT)
+        return sock
+
+    def owner(self) -> str:
+        """Whose the disk controller is."""
+        with self.client() as client:
+            text = client.read(f"/dev/pci/{AHCI}/ctl").decode()
+        return text.partition("owner: ")[2].split()[0]
+
+    def audit(self, what: str) -> list[dict[str, Any]]:
+        entries = [json.loads(line) for line in self.kernel.audit.journal.lines]
+        return [e for e in entries if e["what"] == what]
+
+
+@contextmanager
+def serving(
+    kind: str = "asyncio", trust: bool = False, **users: User
+) -> Generator[Net, None, None]:
+    loop = new_loop(kind)
+    thread = threading.Thread(target=loop.run_forever, daemon=True)
+    thread.start()
+    net = Net(loop)
+    try:
+        net.run(net.up(users, trust))
+        yield net
+    finally:
+        net.run(net.kernel.stop())
+        loop.call_soon_threadsafe(loop.stop)
+        thread.join(LIMIT)
+        loop.close()
+
+
+@pytest.mark.parametrize("kind", LOOPS)
+def test_a_stranger_sees_an_empty_root(kind: str) -> None:
+    with serving(kind) as net:
+        with net.client() as client:
+            assert client.ls("/") == []
+            with pytest.raises(RemoteError, match="file does not exist"):
+                client.read("/dev/pci/bus")
+        for device in ("#P", "#c", "#p", "#i", "#m"):
+            with pytest.raises(RemoteError, match="none was given"):
+                net.client(device)
+        assert not net.audit("trust-network")
+        assert net.audit("connect")[0]["user"] == "none"
+
+
+def test_who_trusts_the_network_is_told_so_everywhere() -> None:
+    with serving(trust=True) as net:
+        with net.client() as client:
+            assert client.read("/dev/user").decode() == net.kernel.user
+            assert AHCI in client.read("/dev/pci/bus").decode()
+            client.write(f"/dev/pci/{AHCI}/ctl", b"claim")
+            assert net.owner() == "network"
+            listening = client.read("/dev/listen").decode()
+            assert f"{net.at} TRUSTED: everyone who reaches it has the rights of" in listening
+            assert "TRUSTED" in client.read("/dev/kmesg").decode()
+        (entry,) = net.audit("trust-network")
+        assert entry["target"] == net.at
+        net.until(lambda: not net.network.open)
+        assert net.owner() == "-", "what it had claimed is free"
+
+
+def test_none_has_what_it_is_given_and_no_more() -> None:
+    user = User(NONE, Cap.PCI, bind=(AHCI,), namespace=("bind '#c/time' /time",))
+    with serving(none=user) as net, net.client() as client:
+        assert sorted(s.name for s in client.ls("/")) == ["dev", "proc", "time"]
+        assert [s.name for s in client.ls("/dev/pci")] == [AHCI]
+        assert client.read("/time").split()[2] == b"1000000000"
+        me = [s.name for s in client.ls("/proc")]
+        assert len(me) == 1, "of the processes it sees itself"
+        assert "caps: pci\n" in client.read(f"/proc/{me[0]}/status").decode()
+        client.write(f"/dev/pci/{AHCI}/ctl", b"claim")
+        with pytest.raises(RemoteError, match="lacks capability mem"):
+            client.open(f"/dev/pci/{AHCI}/bar5")
+        with pytest.raises(RemoteError, match="none was given"):
+            client.write("/proc/self/ns", b"bind '#c' /dev")
+
+
+def test_all_functions_without_a_word_on_which() -> None:
+    with serving(none=User(NONE, Cap.PCI)) as net, net.client() as client:
+        assert AHCI in client.read("/dev/pci/bus").decode()
+        client.write("/proc/self/ns", f"bind '#P/{AHCI}' /mine\nunmount /dev/pci".encode())
+        assert sorted(s.name for s in client.ls("/")) == ["mine", "proc"]
+
+
+def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    with serving(none=User(NONE, connections=2)) as net:
+        with net.client(), net.client():
+            with pytest.raises(RemoteError, match="none has 2 connections, limit 2"):
+                net.client()
+            denied = [e for e in net.audit("connect") if e["verdict"] == "denied"]
+            assert "limit 2" in denied[0]["error"]
+        net.until(lambda: not net.network.open and not +net.network.of)
+        net.client().close()
+        monkeypatch.setattr(listen, "MOST", 0)
+        with pytest.raises(RemoteError, match="0 connections from the network are open"):
+            net.client()
+
+
+def test_who_says_nothing_does_not_keep_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(listen, "SILENT", 0.05)
+    with serving() as net, net.socket() as sock, net.client() as client:
+        try:
+            assert sock.recv(1) == b""
+        except ConnectionResetError:
+            pass
+        assert client.ls("/") == [], "whoever has begun may be silent"
+
+
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (bytes.fromhex("16030100f8010000f40303"), "TLS"),
+        (b"GET / HTTP/1.1\r\n\r\n", "HTTP"),
+        (bytes(64), "a message of 0 bytes"),
+    ],
+)
+def test_nonsense_is_answered_audited_and_hung_up_on(data: bytes, said: str) -> None:
+    with serving() as net, net.socket() as sock:
+        sock.sendall(data)
+        answer = b""
+        while part := sock.recv(4096):
+            answer += part
+        assert said.encode() in answer
+        (denied,) = net.audit("message")
+        assert said in denied["error"]
+        net.until(lambda: not net.network.open)
+        with net.client() as client:
+            assert client.ls("/") == []
+
+
+def test_a_connection_that_is_gone_before_it_was_served_leaves_nothing() -> None:
+    with serving() as net:
+        for _ in range(20):
+            sock = net.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            sock.close()
+        net.until(lambda: not net.network.open)
+        with net.client() as client:
+            assert client.ls("/") == []
+        net.until(lambda: not net.kernel.lives)
+
+
+def test_the_end_of_the_kernel_ends_them_all() -> None:
+    with serving() as net:
+        client = net.client()
+        net.run(net.kernel.stop())
+        with pytest.raises(Lux9Error):
+            client.ls("/")
+        client.close()
