@@ -7,9 +7,13 @@ from types import SimpleNamespace
 
 import pytest
 
-from lux9.kernel import budget
 from lux9.kernel.audit import Audit
+from lux9.kernel.budget import Budget
 from lux9.kernel.process import Process
+
+
+def process(number: int, name: str) -> Process:
+    return Process(number, name, "u", audited=Budget(burst=10.0, rate=2.0))
 
 
 def entries(audit: Audit) -> list[dict[str, object]]:
@@ -22,13 +26,11 @@ def now(monkeypatch: pytest.MonkeyPatch) -> list[float]:
     times = [100.0]
     clock = SimpleNamespace(monotonic=lambda: times[0])
     monkeypatch.setattr("lux9.kernel.budget.time", clock)
-    monkeypatch.setattr(budget, "BURST", 10.0)
-    monkeypatch.setattr(budget, "RATE", 2.0)
     return times
 
 
 def test_a_flood_is_told_of_by_its_number(now: list[float]) -> None:
-    audit, who = Audit(), Process(1, "rogue", "u")
+    audit, who = Audit(), process(1, "rogue")
     for n in range(100):
         audit.record(who, "mem read", hex(n), "denied")
     assert [e["target"] for e in entries(audit)] == [hex(n) for n in range(10)]
@@ -43,7 +45,7 @@ def test_a_flood_is_told_of_by_its_number(now: list[float]) -> None:
 
 @pytest.mark.usefixtures("now")
 def test_another_process_and_what_is_done_to_it_are_recorded_all_the_same() -> None:
-    audit, rogue, other = Audit(), Process(1, "rogue", "u"), Process(2, "ahci", "u")
+    audit, rogue, other = Audit(), process(1, "rogue"), process(2, "ahci")
     for _ in range(50):
         audit.record(rogue, "mem read", "0x0", "denied")
     audit.record(other, "mem read", "0x1", "denied")

@@ -10,15 +10,16 @@ BURST, RATE = 2000.0, 200.0  # entries of the audit at once, and a second
 class Budget:
     """`take` one; whoever is refused is counted in `missed`, until somebody tells of it."""
 
-    __slots__ = ("at", "left", "missed")
+    __slots__ = ("at", "burst", "left", "missed", "rate")
 
-    def __init__(self) -> None:
-        self.left, self.at, self.missed = BURST, time.monotonic(), 0
+    def __init__(self, burst: float = BURST, rate: float = RATE) -> None:
+        self.burst, self.rate = burst, rate
+        self.left, self.at, self.missed = burst, time.monotonic(), 0
 
     def take(self) -> bool:
         """Whether there was one left."""
         now = time.monotonic()
-        self.left = min(BURST, self.left + (now - self.at) * RATE)
+        self.left = min(self.burst, self.left + (now - self.at) * self.rate)
         self.at = now
         if self.left < 1:
             self.missed += 1

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 from ..errors import Lux9Error, NotSupported, UserError
@@ -14,7 +15,9 @@ from ..kernel.namespace import Group
 from ..kernel.process import Cap
 from ..kernel.rights import ROOMS
 from .inside import Inside
+from .repeats import Repeats
 from .sandbox.isolation import Isolation, start
+from .sandbox.judge import Finding
 from .sandbox.level import Level
 from .server import Sip
 from .spawn import ARENA, CLIENT, SERVICE, Child, pair
@@ -96,14 +99,16 @@ class Starter:
             inherit = {CLIENT: theirs.fileno(), SERVICE: served}
             if Cap.DMA in sip.stanza.capabilities:
                 inherit[ARENA] = self.kernel.hardware.dma.arena(life.process).fd
+            repeats = Repeats(partial(self._tried, life))
             child = start(
                 level,
                 sip.stanza,
                 inherit,
                 variables,
                 lambda line: self._said(sip, line),
-                lambda call, args: self._refused(life, call, args),
+                repeats.told,
             )
+        child.ended.add_done_callback(lambda _: repeats.close())
         self._watch(sip, life, child)
         return child
 
@@ -121,10 +126,11 @@ class Starter:
         sip.say(line)
         self.kernel.console.say(sip.name, line)
 
-    def _refused(self, life: Life, call: str, args: tuple[int, ...]) -> None:
-        """A system call that the sandbox did not let it make."""
-        shown = ", ".join(f"{value:#x}" for value in args)
-        self.kernel.audit.record(life.process, "system call", call, "denied", args=shown)
+    def _tried(self, life: Life, finding: Finding, times: int) -> None:
+        """Something that its sandbox did not let it do."""
+        more = {"times": times} if times > 1 else {}
+        what, target, detail = finding
+        self.kernel.audit.record(life.process, what, target, "denied", **detail, **more)
 
 
 async def _or_end(ended: asyncio.Future[str], ready: asyncio.Future[None]) -> None:

@@ -51,7 +51,7 @@ def ran(stanza: Stanza, then: Callable[[Child, str], None] = lambda child, line:
             then(child, line)
 
         child = isolation.start(
-            Level.SANDBOX, stanza, {}, {}, said, lambda name, args: refused.append(name)
+            Level.SANDBOX, stanza, {}, {}, said, lambda finding: refused.append(finding.target)
         )
         return await asyncio.wait_for(child.ended, LIMIT)
 
@@ -68,6 +68,23 @@ def test_the_signal_that_killed_it_is_told() -> None:
 
     script = "import time; print('up', flush=True); time.sleep(60)"
     assert ran(python(script), kill).why == "killed by SIGKILL"
+
+
+@pytest.mark.parametrize(
+    ("handler", "why"),
+    [
+        ("", "killed by SIGTERM"),
+        ("s.signal(s.SIGTERM, lambda *_: sys.exit(5))", "exited with status 5"),
+    ],
+)
+def test_a_signal_does_to_process_1_what_it_does_to_others(handler: str, why: str) -> None:
+    """Without a handler, it ends at once: nobody waits until it is made to."""
+
+    def end(child: Child, line: str) -> None:
+        child.signal(signal.SIGTERM)
+
+    script = f"import signal as s, sys, time\n{handler}\nprint('up', flush=True)\ntime.sleep(60)"
+    assert ran(python(script), end).why == why
 
 
 def test_a_program_that_is_not_there() -> None:

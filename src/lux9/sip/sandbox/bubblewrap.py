@@ -15,6 +15,7 @@ from pathlib import Path
 
 PROGRAM = "bwrap"
 SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
+SETUP = ("/etc/ld.so.cache", "/etc/localtime")  # what the C library reads of every program
 DEVICES = ("null", "zero", "full", "random", "urandom")
 # What of the machine proc(5) may show. All else is hidden: outside of the sandbox the user may be root, and many
 # of those files ask no more than that, whatever namespaces there are.
@@ -27,6 +28,7 @@ SHOWN = (
     "stat",
     "uptime",
     "version",
+    "version_signature",
     "vmstat",
 )
 SETTINGS = "sys"  # shown, and not to be written
@@ -76,7 +78,8 @@ def system() -> Iterator[str]:
             yield from ("--symlink", str(path.readlink()), name)
         elif path.is_dir():
             yield from ("--ro-bind", name, name)
-    yield from ("--ro-bind-try", "/etc/ld.so.cache", "/etc/ld.so.cache")
+    for name in SETUP:
+        yield from ("--ro-bind-try", name, name)
 
 
 def python() -> list[str]:

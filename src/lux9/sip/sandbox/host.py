@@ -32,7 +32,7 @@ def host() -> Host:
 
 def _library() -> str:
     try:
-        seccomp.program(command=False, processes=False)
+        seccomp.program()
     except NotSupported as error:
         return str(error)
     return ""

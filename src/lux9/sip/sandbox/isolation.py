@@ -12,10 +12,12 @@ from typing import Protocol
 from ...errors import NotSupported
 from ...kernel.process import Limits
 from ..spawn import Child, Inherit, spawn
-from . import bubblewrap, cgroup, enter, seccomp
+from . import bubblewrap, calls, cgroup, enter, seccomp
 from .cgroup import Group
+from .held import Held
 from .host import host
-from .jailed import Jailed, Refused
+from .jailed import Jailed
+from .judge import Judge, Told
 from .level import Level
 from .rlimits import impose, rlimits
 
@@ -110,13 +112,16 @@ def start(
     inherit: Inherit,
     variables: Mapping[str, str],
     said: Callable[[str], None],
-    refused: Refused,
+    told: Told,
 ) -> Child:
-    """Start it in a process of its own, in a sandbox or not. Raises UserError."""
+    """Start it in a process of its own, in a sandbox or not. `told` hears of what it tries there in vain.
+
+    Raises UserError.
+    """
     group = None if cgroup.missing() else cgroup.groups().make(program.name, program.limits)
     try:
         if level is Level.SANDBOX:
-            return _jail(program, group, inherit, variables, said, refused)
+            return _jail(program, group, inherit, variables, said, told)
         pid, output = spawn(program.argv, inherit, variables)
     except BaseException:
         if group is not None:
@@ -134,7 +139,7 @@ def _jail(
     inherit: Inherit,
     variables: Mapping[str, str],
     said: Callable[[str], None],
-    refused: Refused,
+    told: Told,
 ) -> Child:
     what, files = ["--module", program.module], list(program.read)
     if program.command:
@@ -145,11 +150,14 @@ def _jail(
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     status, telling = os.pipe2(os.O_CLOEXEC)
     number = enter.NUMBER.pack(seccomp.number_of("seccomp"))
-    message = number + seccomp.program(bool(program.command), program.limits.processes > 0)
+    message = number + seccomp.program()
+    outer = bubblewrap.arguments(argv, STATUS, files)
+    names = calls.WATCHED | {*(calls.PROGRAM if program.command else ())}
+    names |= {*(calls.FORK if program.limits.processes else ())}
     try:
         more = {**inherit, enter.CONTROL: theirs.fileno(), STATUS: telling}
         environment = {**variables, "PYTHONDONTWRITEBYTECODE": "1"}
-        pid, output = spawn(bubblewrap.arguments(argv, STATUS, files), more, environment)
+        pid, output = spawn(outer, more, environment)
     except BaseException:
         ours.close()
         os.close(status)
@@ -157,4 +165,5 @@ def _jail(
     finally:
         theirs.close()
         os.close(telling)
-    return Jailed(pid, output, said, status, ours, message, refused, group)
+    judge = Judge(Held(outer), program.limits, names, told)
+    return Jailed(pid, output, said, status, ours, message, judge, group)

@@ -7,6 +7,7 @@ driver held is given to somebody else.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -14,16 +15,19 @@ import select
 import signal
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 from ..spawn import Child, reason
 from .cgroup import Group
+from .judge import Judge
 from .notify import MOST, Listener
 
-Refused = Callable[[str, tuple[int, ...]], None]
+MASKS = ("SigBlk:", "SigIgn:", "SigCgt:")  # of proc(5): signals blocked, ignored, caught
+EVERY = 2.0  # seconds between two looks at what it uses
 
 
 class Jailed(Child):
-    """A running program in a sandbox. `refused(name, args)` gets the calls that its filter did not allow.
+    """A running program in a sandbox. `judge` looks at the calls that its filter lets wait.
 
     The driver waits for `message` before it becomes one; by then it is in `group`, if there is one.
     """
@@ -36,14 +40,15 @@ class Jailed(Child):
         status: int,
         control: socket.socket,
         message: bytes,
-        refused: Refused,
+        judge: Judge,
         group: Group | None = None,
     ) -> None:
         super().__init__(pid, output, said, group)
-        self.status, self.control, self.refused = status, control, refused
+        self.status, self.control, self.judge = status, control, judge
         self.message = message
         self.inner, self.doomed = -1, False
         self.listener: Listener | None = None
+        self.timer: asyncio.TimerHandle | None = None
         self.verdict, self.heard = "", b""
         os.set_blocking(status, False)
         control.setblocking(False)
@@ -60,6 +65,7 @@ class Jailed(Child):
             with contextlib.suppress(ValueError, KeyError, ProcessLookupError):
                 pid = int(json.loads(self.heard.split(b"}")[0] + b"}")["child-pid"])
                 self.inner, self.pid = os.pidfd_open(pid), pid
+                self.judge.pid = pid
                 self._let_in()
                 if self.doomed:
                     self.signal(signal.SIGKILL)
@@ -85,7 +91,12 @@ class Jailed(Child):
             _, fds, _, _ = socket.recv_fds(self.control, 16, 1)
         self._hang_up()
         if fds:
-            self.listener = Listener(fds[0], self.refused, self._flooded)
+            self.listener = Listener(fds[0], self.judge, self._flooded)
+            self.timer = self.loop.call_later(EVERY, self._look)
+
+    def _look(self) -> None:
+        self.judge.look()
+        self.timer = self.loop.call_later(EVERY, self._look)
 
     def _hang_up(self) -> None:
         if self.control.fileno() >= 0:
@@ -106,8 +117,22 @@ class Jailed(Child):
         elif self.inner < 0:
             super().signal(number)
         elif self.pid:
+            if number == signal.SIGTERM and self._by_default(number):
+                self.verdict, number = f"killed by {signal.SIGTERM.name}", signal.SIGKILL
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.inner, number)
+
+    def _by_default(self, number: int) -> bool:
+        """Whether a signal would take its default action, which it does not for process 1 (pid_namespaces(7)): we do.
+
+        An init of bubblewrap's between would be a process without the filter, whose memory the driver may write.
+        """
+        try:
+            lines = Path(f"/proc/{self.pid}/status").read_text().splitlines()
+        except OSError:
+            return False
+        masks = [line.split()[1] for line in lines if line.startswith(MASKS)]
+        return not any(int(mask, 16) >> (number - 1) & 1 for mask in masks)
 
     def _reap(self) -> None:
         """The outer process has ended; it is over when the inner one has."""
@@ -129,6 +154,8 @@ class Jailed(Child):
         self._hang_up()
         if self.listener is not None:
             self.listener.close()
+        if self.timer is not None:
+            self.timer.cancel()
         super()._reap()
 
     def _reason(self, status: int) -> str:

@@ -7,6 +7,7 @@ import resource
 from collections.abc import Mapping
 
 from ...kernel.process import Limits
+from .cgroup import THREADS
 
 STACK = 8 << 20
 
@@ -23,7 +24,7 @@ def rlimits(limits: Limits) -> dict[str, int]:
         "stack": STACK,
     }
     if limits.processes:
-        wanted["nproc"] = limits.processes
+        wanted["nproc"] = limits.processes + THREADS
     return {name: _allowed(name, value) for name, value in wanted.items()}
 
 

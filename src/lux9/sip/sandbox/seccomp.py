@@ -7,13 +7,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, lru_cache
 from typing import Any
 
 import cffi
 
 from ...errors import NotSupported
-from .calls import ALLOWED, FORK, PARTLY, PROGRAM, QUIET, Masked
+from .calls import ALLOWED, PARTLY, QUIET, Masked
 
 DECLARATIONS = """
 typedef void *scmp_filter_ctx;
@@ -46,8 +46,8 @@ def _library() -> tuple[Any, Any]:
 
 
 @cache
-def program(command: bool, processes: bool) -> bytes:
-    """The filter as struct sock_filter[]. `command`: another program may be loaded; `processes`: and forked.
+def program() -> bytes:
+    """The filter as struct sock_filter[].
 
     Whatever it does not allow waits until the listener has answered. Raises NotSupported without the library.
     """
@@ -57,11 +57,10 @@ def program(command: bool, processes: bool) -> bytes:
         raise NotSupported(f"{LIBRARY} cannot make a filter that notifies; 2.5 or later does")
     try:
         lib.seccomp_attr_set(made, OPTIMIZE, TREE)
-        more = (PROGRAM if command else ()) + (FORK if processes else ())
-        for name in [*ALLOWED, *more]:
+        for name in ALLOWED:
             _rule(made, ALLOW, name)
         for name, cases in PARTLY.items():
-            for case in cases if name not in more else ():
+            for case in cases:
                 _rule(made, ALLOW, name, [case])
         for name, number in QUIET.items():
             _rule(made, ERRNO | number, name)
@@ -101,6 +100,7 @@ def number_of(name: str) -> int:
     return int(lib.seccomp_syscall_resolve_name(name.encode()))
 
 
+@lru_cache(1024)
 def name_of(number: int) -> str:
     """`ptrace`, or the number when the library does not know it."""
     ffi, lib = _library()
