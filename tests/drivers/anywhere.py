@@ -7,12 +7,12 @@ line is masked while its handler runs. Each access of the BARs can be recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from lux9.arch import pci as arch
-from lux9.driver.function import Kind
+from lux9.driver.function import Handler, Kind
 from lux9.driver.pool import Pool
 from lux9.errors import NoMemory, NotFound
 from lux9.machine.abstract import Machine
@@ -40,6 +40,12 @@ class MachineDma:
         self.bus = rig.arena.bus + at
         self.view = rig.memory[at : at + size]
         self.view[:] = bytes(size)
+
+    def for_device(self, offset: int, size: int) -> None:
+        assert 0 <= offset <= offset + size <= self.size
+
+    def for_cpu(self, offset: int, size: int) -> None:
+        assert 0 <= offset <= offset + size <= self.size
 
     def free(self) -> None:
         assert self.at in self.rig.buffers, "freed twice"
@@ -70,6 +76,9 @@ class MachineBar:
         words = (self.read(offset + i, 4) for i in range(0, count, 4))
         return b"".join(word.to_bytes(4, "little") for word in words)
 
+    def ask(self, offset: int, count: int) -> bytes:
+        return self.read_bytes(offset, count)
+
     def post(self) -> None:
         self.rig.post()
 
@@ -82,7 +91,7 @@ class MachineIrq:
 
     kind: Kind = "intx"
 
-    def __init__(self, rig: MachineRig, handler: Callable[[], None]) -> None:
+    def __init__(self, rig: MachineRig, handler: Handler) -> None:
         self.rig, self.handler, self.count = rig, handler, 0
         self.closed = False
         rig.machine.unmask(rig.info.irq)
@@ -107,6 +116,8 @@ class MachineIrq:
 
 class MachineRig:
     """Function for the driver, over any machine."""
+
+    far = False
 
     def __init__(self, machine: Machine, info: FunctionInfo, reports: list[str]) -> None:
         self.machine, self.info, self.bdf, self.reports = machine, info, info.name, reports
@@ -140,7 +151,7 @@ class MachineRig:
         buffer = self.buffers[at] = MachineDma(self, at, size)
         return buffer
 
-    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> MachineIrq:
+    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> MachineIrq:
         self.irq = MachineIrq(self, handler)
         return self.irq
 

@@ -10,7 +10,7 @@ import asyncio
 import mmap
 from collections.abc import Callable
 
-from lux9.driver.function import Kind
+from lux9.driver.function import Handler, Kind
 from lux9.driver.pool import Pool
 from lux9.errors import NoMemory, NotFound
 from lux9.models.pci import DmaFault, Fault, PciFunction
@@ -25,6 +25,12 @@ class RigDma:
         self.bus = rig.base + at
         self.view = rig.memory[at : at + size]
         self.view[:] = bytes(size)
+
+    def for_device(self, offset: int, size: int) -> None:
+        assert 0 <= offset <= offset + size <= self.size
+
+    def for_cpu(self, offset: int, size: int) -> None:
+        assert 0 <= offset <= offset + size <= self.size
 
     def free(self) -> None:
         assert self.at in self.rig.buffers, "freed twice"
@@ -52,6 +58,9 @@ class RigBar:
         words = (self.read(offset + i, 4) for i in range(0, count, 4))
         return b"".join(word.to_bytes(4, "little") for word in words)
 
+    def ask(self, offset: int, count: int) -> bytes:
+        return self.read_bytes(offset, count)
+
     def post(self) -> None:
         writes, self.rig.writes = self.rig.writes, []
         self.rig.sent += len(writes)
@@ -77,7 +86,7 @@ class RigConfig:
 class RigIrq:
     kind: Kind = "intx"
 
-    def __init__(self, rig: Rig, handler: Callable[[], None]) -> None:
+    def __init__(self, rig: Rig, handler: Handler) -> None:
         self.rig, self.handler, self.count = rig, handler, 0
         self.masked = self.closed = False
 
@@ -142,6 +151,7 @@ class Rig:
     """Function for the driver."""
 
     bdf = "0000:00:1f.2"
+    far = False
 
     def __init__(self, fn: PciFunction, size: int = 32 << 20, base: int = BASE) -> None:
         self.fn, self.base, self.size = fn, base, size
@@ -174,7 +184,7 @@ class Rig:
         buffer = self.buffers[at] = RigDma(self, at, size)
         return buffer
 
-    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> RigIrq:
+    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> RigIrq:
         self.irq = RigIrq(self, handler)
         self.irq.level()
         return self.irq

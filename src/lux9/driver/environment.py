@@ -6,6 +6,11 @@
     LUX9_FUNCTION=0000:00:1f.2    the function that it is to drive
     LUX9_FILE=/dev/sdE0/linux     the file that a file system is to serve
 
+On another host than its function's, a driver has one connection and shares no memory (`function.py`):
+
+    LUX9_SERVICE=ahci             the name in /srv that it posts what it serves under
+    LUX9_ADDR=unix!PATH           the kernel's address, where that is not on fd 3
+
 `Environment` is the same for a driver within the kernel's own process, where a launcher makes one with other
 means; a driver is a coroutine that takes one.
 """
@@ -31,6 +36,7 @@ from ..wire.node import Node
 from . import arena as arenas
 from .arena import Arena
 from .files import FileFunction
+from .posting import Posted
 
 CLIENT_FD, ARENA_FD, SERVICE_FD = 3, 4, 5
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
@@ -45,11 +51,11 @@ class Environment:
     """A driver's connections, arena and variables.
 
     `serve_node(node, after_batch, lost)` starts to serve and returns; `lost` is called when the service's
-    other end is gone.
+    other end is gone. No arena: no memory is shared with the function's host.
     """
 
     def __init__(
-        self, client: Client, arena: Arena, variables: Mapping[str, str], serve_node: Serve
+        self, client: Client, arena: Arena | None, variables: Mapping[str, str], serve_node: Serve
     ) -> None:
         self.client, self.arena, self.variables, self.serve_node = (
             client,
@@ -122,7 +128,9 @@ async def _serve_fd(
 
 
 def inherited() -> Environment:
-    """The environment of a process that the kernel started."""
+    """The environment of a process that the kernel started, or that is far from it."""
+    if name := os.environ.get("LUX9_SERVICE"):
+        return far(os.environ.get("LUX9_ADDR") or f"fd!{CLIENT_FD}", name, os.environ)
     client = Client.dial(f"fd!{CLIENT_FD}")
     where = arenas.parse(client.read("/proc/self/status").decode())
     if where is None:
@@ -131,6 +139,23 @@ def inherited() -> Environment:
         vaddr, bus, size = where
         arena = arenas.map_fixed(ARENA_FD, vaddr, bus, size)
     return Environment(client, arena, os.environ, _serve_fd)
+
+
+def far(address: str, name: str, variables: Mapping[str, str]) -> Environment:
+    """The environment of a driver on another host: one connection, a service posted as `name`, no arena."""
+    client = Client.dial(address)
+    client.write("/proc/self/args", name.encode())
+
+    async def serve(
+        node: Node, after_batch: Callable[[], None] | None, lost: Callable[[], None]
+    ) -> None:
+        def over(error: Exception) -> None:
+            environment.end(error)
+
+        Posted(client, name, _Owner(node), after_batch, over)
+
+    environment = Environment(client, None, variables, serve)
+    return environment
 
 
 def run(main: Main) -> None:

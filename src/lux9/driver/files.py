@@ -1,7 +1,7 @@
 """A function over the kernel's files: what `function.Function` asks for, by reading and writing them.
 
     /dev/pci/BDF/{ctl,config,barN}     claims, windows
-    /dev/dma/alloc, ctl                buffers
+    /dev/dma                           buffers (buffers.py)
     /dev/irq/ctl, N                    interrupts: reading again is the acknowledgement
 
 Register writes are posted: an error of one is raised at the next read, and names the write.
@@ -14,25 +14,29 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from typing import Protocol, Self
 
-from ..errors import Disconnected, Lux9Error, NotFound, ProtocolError
+from ..errors import Disconnected, Lux9Error, NotFound
 from ..ninep.client import Client, File
-from ..pending import Pending
+from ..pending import Maybe, Pending, waits
 from ..wire.messages import ORDWR, OREAD
 from ..wire.node import Bytes
 from .arena import Arena
-from .function import Bar, Dma, Irq, Kind
+from .buffers import PAGE, allocate
+from .function import Bar, Dma, Handler, Irq, Kind
 
 PCI = "/dev/pci"
 _BAR = re.compile(r"^bar(\d): 0x([0-9a-f]+) (\d+)$", re.M)
 _IRQ = re.compile(r"^irq: (\d+)$", re.M)
-_BUFFER = re.compile(r"vaddr:0x([0-9a-f]+) paddr:0x([0-9a-f]+) size:(\d+) handle:(\d+)")
 
 
 class Place(Protocol):
-    """Where a function's files are, and the arena that its buffers lie in."""
+    """Where a function's files are, and the arena that its buffers lie in; none where no memory is shared."""
 
     client: Client
-    arena: Arena
+
+    @property
+    def arena(self) -> Arena | None:
+        """What the driver shares with its devices."""
+        ...
 
 
 class FileBar:
@@ -53,6 +57,10 @@ class FileBar:
         """A run of 4-byte accesses, in one round trip."""
         return self.file.pread(offset, count)
 
+    def ask(self, offset: int, count: int) -> Maybe[bytes]:
+        """The same: an answer from this host is not worth a turn of the loop."""
+        return self.file.pread(offset, count)
+
     def post(self) -> None:
         """Send what is queued."""
         self.file.caller.flush()
@@ -60,6 +68,18 @@ class FileBar:
     def pause(self, seconds: float) -> None:
         """As the connection does: another process's machine goes on by itself, ours has to be let."""
         self.file.client.pause(seconds)
+
+
+class FarBar(FileBar):
+    """The same through a network: a look is worth asking for ahead."""
+
+    def ask(self, offset: int, count: int) -> Pending[bytes]:
+        """Told later; an error of a write that was posted before is told with it."""
+        return self.file.submit(offset, count).map(self._checked)
+
+    def _checked(self, data: Bytes) -> bytes:
+        self.file.caller.check()
+        return bytes(data)
 
 
 class FileConfig:
@@ -77,24 +97,6 @@ class FileConfig:
         self.file.pwrite(offset, value.to_bytes(width, "little"))
 
 
-class FileDma:
-    """A buffer of /dev/dma, in the arena that is mapped here."""
-
-    def __init__(self, place: Place, answer: str) -> None:
-        if (found := _BUFFER.search(answer)) is None:
-            raise ProtocolError(f"/dev/dma/alloc answered {answer!r}")
-        vaddr, bus, size, handle = found.groups()
-        self.client, self.handle = place.client, int(handle)
-        self.bus, self.size = int(bus, 16), int(size)
-        self.view = place.arena.at(int(vaddr, 16), self.size)
-
-    def free(self) -> None:
-        """Give it back; once."""
-        if self.handle >= 0:
-            handle, self.handle = self.handle, -1
-            self.client.write("/dev/dma/ctl", f"free {handle}".encode())
-
-
 class FileIrq:
     """An interrupt by its files. A read waits for it; when the handler is through, the next read is sent.
 
@@ -107,7 +109,7 @@ class FileIrq:
         client: Client,
         number: int,
         kind: Kind,
-        handler: Callable[[], None],
+        handler: Handler,
         failed: Callable[[Exception], None],
     ) -> None:
         self.client, self.number = client, number
@@ -125,14 +127,25 @@ class FileIrq:
         self.waiting = None
         try:
             ended = not len(answer.result())
-            if not ended:
-                self.handler()
+            through = None if ended else self.handler()
         except Exception as error:  # of the handler or of the file: the driver decides
             self.failed(error)
             return
         if ended:
             self.failed(Disconnected(f"/dev/irq/{self.number} has ended"))
+        elif waits(through):
+            through.then(self._through)
         elif self.file.fid >= 0:
+            self._wait()
+
+    def _through(self, handled: Pending[None]) -> None:
+        """The handler had to wait for something itself."""
+        try:
+            handled.result()
+        except Exception as error:
+            self.failed(error)
+            return
+        if self.file.fid >= 0:
             self._wait()
 
     def close(self) -> None:
@@ -151,7 +164,7 @@ class FileFunction:
 
     def __init__(self, place: Place, bdf: str, failed: Callable[[Exception], None]) -> None:
         self.place, self.client, self.bdf, self.failed = place, place.client, bdf, failed
-        self.path = f"{PCI}/{bdf}"
+        self.path, self.far = f"{PCI}/{bdf}", place.arena is None
         self.undo = ExitStack()
         self._ctl = ""
 
@@ -180,15 +193,13 @@ class FileFunction:
         if not sizes.get(n):
             raise NotFound(f"{self.bdf} has no BAR{n}; it has {sorted(sizes) or 'none'}")
         file = self.undo.enter_context(self.client.open(f"{self.path}/bar{n}", ORDWR))
-        return FileBar(file, sizes[n])
+        return (FarBar if self.far else FileBar)(file, sizes[n])
 
-    def dma(self, size: int, align: int = 4096) -> Dma:
+    def dma(self, size: int, align: int = PAGE) -> Dma:
         """A buffer of /dev/dma/alloc."""
-        with self.client.open("/dev/dma/alloc", ORDWR) as f:
-            f.pwrite(0, f"size {size} align {align}".encode())
-            return FileDma(self.place, f.pread(0, 256).decode())
+        return allocate(self.client, self.place.arena, size, align)
 
-    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> Irq:
+    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> Irq:
         """Messages if they are preferred and the function has them, or the pin."""
         kind, number = self._message(prefer) or ("intx", self._line())
         irq = FileIrq(self.client, number, kind, handler, self.failed)
@@ -215,6 +226,8 @@ class FileFunction:
 
     def master(self, on: bool) -> None:
         """Bus master on or off."""
+        if on and self.far:
+            self.dma(PAGE).free()  # a client's arena is made with its first buffer
         self._say(f"master {'on' if on else 'off'}")
 
     def pause(self, seconds: float) -> None:

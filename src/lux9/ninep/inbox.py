@@ -35,6 +35,16 @@ class Inbox:
             if left >= HEADER:
                 self._fit(int.from_bytes(self.buffer[:4], "little"))
 
+    def put(self, data: memoryview) -> None:
+        """Bytes that came another way than by a socket which reads into the room."""
+        at = 0
+        while at < len(data):
+            room = self.room()
+            n = min(len(room), len(data) - at)
+            room[:n] = data[at : at + n]
+            self.took(n)
+            at += n
+
     def _fit(self, size: int) -> None:
         """Make room for a message of `size` bytes; `receive` has seen its header and refused sizes over msize."""
         if size > len(self.buffer):

@@ -21,7 +21,7 @@ from ...arch.ata import Fis
 from ...driver.poll import Spinner
 from ...errors import DeviceGone
 from . import recovery
-from .commands import Mode, tell
+from .commands import Mode, Request, tell
 from .memory import RFIS, SDB
 from .state import ALWAYS, ARMED, CHANGES, COMPLETIONS, FATAL, State
 
@@ -123,10 +123,14 @@ class Completion:
         if not done:
             return 0
         self.spinner.progress()
-        tell(done, None)
+        self.hand_out(done)
         if self.port.queue.waiting:
             self.port.stage()
         return len(done)
+
+    def hand_out(self, done: list[Request]) -> None:
+        """Commands are done, and their data is in memory: tell whoever waits."""
+        tell(done, None)
 
     def arm(self) -> None:
         """Let completions interrupt. What came while they were masked is cleared, then looked for."""

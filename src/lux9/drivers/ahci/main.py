@@ -3,6 +3,7 @@
     controller.py  the HBA: handoff, reset, ports, interrupts
     port.py        one port, and its commands out; bringup.py and recovery.py change its state
     completion.py  its commands in: seen in memory, told by interrupts, found by the watch
+    far.py         the same where they are on another host
     queue.py       slots, knows no hardware; commands.py, pure; memory.py, structures in memory
     disk.py        what ../block.py serves as sd(3); transfer.py, its requests for data
 

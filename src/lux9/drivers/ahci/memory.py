@@ -1,6 +1,7 @@
 """What a port has in memory: its command list, its command tables, the FISes that it receives.
 
-One piece of device memory a port. A command's data is contiguous, so that every table has one PRD.
+One piece of device memory a port. A command's data is contiguous, so that every table has one PRD. What is written
+here is given to the device before the doorbell; the FISes that came are fetched where they have to be.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from ...arch.ahci import (
 from ...arch.ata import D2H, SECTOR
 from ...driver.function import Dma, Function
 from ...errors import DeviceError
+from ...pending import Maybe
 from ...regs import U32, Memory
 from .commands import Request
 
@@ -42,6 +44,8 @@ WRITE = 1 << 6  # CommandInfo.w
 ONE_PRD = 1 << 16  # CommandInfo.prdtl
 SDB = (FISES + ReceivedFis.sdbfs.offset) // 8  # quadword of the Set Device Bits FIS
 RFIS = (FISES + ReceivedFis.rfis.offset) // 4  # dword 0 of the Register FIS
+HINTS = FISES + ReceivedFis.rfis.offset
+HINTS_END = FISES + ReceivedFis.sdbfs.offset + 8
 REACH = 1 << 32  # what an HBA without CAP.S64A can address
 
 
@@ -54,10 +58,12 @@ class PortMemory:
         self.view = self.dma.view[:SIZE]
         self.sdb = self.view[:TABLES].cast("Q")  # by SDB: a FIS of 8 bytes in one access
         self.rfis = self.view[:TABLES].cast("I")  # by RFIS
+        self.far = function.far
         self.list = CommandList(Memory(self.view))
         self.fises = ReceivedFis(Memory(self.view), FISES)
         for slot in range(MAX_SLOTS):
             self._point(self.list.header[slot], self.dma.bus + TABLES + slot * STRIDE)
+        self.dma.for_device(0, FISES)
 
     def _point(self, header: CommandHeader, table: int) -> None:
         header.ctba.write(header.ctba.kind.of(table & 0xFFFFFFFF))
@@ -86,11 +92,21 @@ class PortMemory:
             info |= ONE_PRD
             PRD.pack_into(self.view, at + PRDT, request.bus, 0, request.size - 1)
         HEADER.pack_into(self.view, slot * CommandHeader.extent(), info, 0)
+        if self.far:
+            self.dma.for_device(at, PRDT + PRD.size if request.size else len(frame))
+            self.dma.for_device(slot * CommandHeader.extent(), HEADER.size)
 
     def wipe(self) -> None:
         """Clear the FISes that completions are seen by."""
         self.sdb[SDB] = 0
         self.rfis[RFIS] = 0  # and no more: the LBA behind it is some command's answer
+        if self.far:
+            self.dma.for_device(SDB * 8, 8)
+            self.dma.for_device(RFIS * 4, 4)
+
+    def fetch(self) -> Maybe[None]:
+        """Have the FISes that completions are seen by."""
+        return self.dma.for_cpu(HINTS, HINTS_END - HINTS)
 
     @property
     def scratch(self) -> int:

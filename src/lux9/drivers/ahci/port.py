@@ -27,11 +27,13 @@ from ...errors import (
     NoMemory,
     ServiceDown,
 )
+from ...pending import Maybe
 from ..stats import Stats
 from . import bringup, recovery
 from .commands import Mode, Op, Request, tell
 from .completion import Completion
 from .disk import AtaDisk
+from .far import FarCompletion
 from .memory import PortMemory, check_reach
 from .queue import Queue
 from .state import State
@@ -73,7 +75,7 @@ class Port:
         self.owner, self.number, self.regs, self.bar = owner, number, regs, owner.bar
         self.stats, self.queue, self.state = Stats(), Queue(1), State.EMPTY
         self.memory = PortMemory(owner.function, owner.cap.s64a)
-        self.completion = Completion(self)
+        self.completion = FarCompletion(self) if owner.function.far else Completion(self)
         self.spinner = self.completion.spinner
         self.disk: AtaDisk | None = None
         self.pool = Pool(0)
@@ -102,6 +104,15 @@ class Port:
             except (NoMemory, LimitReached):
                 continue
         return self.owner.function.dma(BUFFERS[-1])
+
+    def fetch(self, request: Request) -> Maybe[None]:
+        """Have what a command read, where the device's memory is not ours."""
+        if request.op.write or not request.size:
+            return None
+        dma, at = self.memory.dma, request.bus - self.memory.dma.bus
+        if self._buffers is not None and not 0 <= at < dma.size:
+            dma, at = self._buffers, request.bus - self._buffers.bus
+        return dma.for_cpu(at, request.size)
 
     # Tasks: one at a time changes the state
 

@@ -56,7 +56,7 @@ def _stopped_at(port: Port) -> int:
     outstanding = port.regs.sact.read().ds | port.regs.ci.read().ci
     if port.queue.mode is not Mode.QUEUED and not outstanding >> slot & 1:
         return -1
-    tell(port.queue.finish(port.queue.active & ~outstanding), None)
+    port.completion.hand_out(port.queue.finish(port.queue.active & ~outstanding))
     return slot
 
 

@@ -100,6 +100,7 @@ class Write(Transfer):
         data, self.data = self.data, None
         assert data is not None, "a write has its data before it has room"
         self.disk.view[at : at + self.size] = data
+        self.disk.buffers.for_device(at, self.size)
         self.issue(self.disk.moves.write, at)
 
     def end(self, took: float) -> None:
@@ -137,6 +138,7 @@ class RawTransfer:
             return
         if data is not None:
             self.disk.view[at : at + len(data)] = data
+            self.disk.buffers.for_device(at, len(data))
         op = Op(f"command {self.block[2]:#04x}", self.block[2], Mode.ALONE, self.write, FLUSH_LIMIT)
         bus = self.disk.buffers.bus + at
         self.disk.port.submit(Request(op, self._done, fis=self.block, bus=bus, size=self.size))

@@ -8,6 +8,7 @@ and so serves files from any program that can read and write, wherever it runs.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import Mapping
 
 from ...errors import BadArgument, PermissionDenied, ProtocolError, ServiceDown
@@ -26,28 +27,28 @@ PIECE = 4096  # bytes of requests that are taken at once
 
 
 class Pipe:
-    """Bytes from one side that the other has not read yet."""
+    """Bytes from one side that the other has not read yet. Readers that wait are served in their order."""
 
     def __init__(self) -> None:
-        self.data, self.ended, self.wanted = bytearray(), False, 0
-        self.reader: Pending[Bytes] = Pending()
-        self.reader.cancel()  # nobody waits
+        self.data, self.ended = bytearray(), False
+        self.readers: deque[tuple[int, Pending[Bytes]]] = deque()
 
     def put(self, parts: list[Bytes]) -> None:
         """Add some; a reader that waits has them now."""
         for part in parts:
             self.data += part
-        if not self.reader.done and self.data:
-            self.reader.resolve(self._take(self.wanted))
+        while self.data and self.readers:
+            wanted, reader = self.readers.popleft()
+            if not reader.done:  # else it was given up
+                reader.resolve(self._take(wanted))
 
     def get(self, count: int) -> Maybe[Bytes]:
         """Some, now or later; empty when the other side is gone."""
         if self.data or self.ended:
             return self._take(count)
-        if not self.reader.done:
-            raise BadArgument("somebody waits for this stream already")
-        self.wanted, self.reader = count, Pending()
-        return self.reader
+        reader: Pending[Bytes] = Pending()
+        self.readers.append((count, reader))
+        return reader
 
     def _take(self, count: int) -> bytes:
         data = bytes(self.data[:count])
@@ -57,7 +58,9 @@ class Pipe:
     def end(self) -> None:
         """The other side is gone."""
         self.ended = True
-        self.reader.resolve(b"")
+        readers, self.readers = self.readers, deque()
+        for _, reader in readers:
+            reader.resolve(b"")
 
 
 class Stream:
@@ -93,7 +96,7 @@ class Stream:
         at = 0
         while at < len(data) and len(self.pipe.data) < HIGH:
             piece = data[at : at + PIECE]
-            _feed(self.inbox, piece)
+            self.inbox.put(piece)
             self._wake()
             at += len(piece)
         return at
@@ -137,7 +140,7 @@ class Post:
         if self.pipe.ended:
             raise ServiceDown(f"#s/{self.name}: was taken away; create it anew")
         try:
-            _feed(self.inbox, data)
+            self.inbox.put(data)
         except ProtocolError:
             self.close()
             raise
@@ -147,17 +150,6 @@ class Post:
         """The service is gone."""
         self.pipe.end()
         self.services.drop(self.name, self.caller)
-
-
-def _feed(inbox: Inbox, data: memoryview) -> None:
-    """Put written bytes where a socket would have put them."""
-    at = 0
-    while at < len(data):
-        room = inbox.room()
-        n = min(len(room), len(data) - at)
-        room[:n] = data[at : at + n]
-        inbox.took(n)
-        at += n
 
 
 class SrvDir(Dir):
