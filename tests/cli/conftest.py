@@ -11,9 +11,9 @@ import pytest
 from click.testing import CliRunner, Result
 
 from lux9.cli import main
-from lux9.cli.address import VARIABLE
 from lux9.kernel.kernel import Kernel
 from lux9.machine.sim import q35
+from lux9.ninep.default import VARIABLE
 from tests.ninep.serving import LIMIT, Served
 
 Run = Callable[..., Result]

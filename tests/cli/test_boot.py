@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from lux9.cli.address import VARIABLE
+from lux9.ninep.default import VARIABLE
 
 LUX9 = [sys.executable, "-m", "lux9"]
 LIMIT = 30.0  # seconds, of a start with drivers on a busy machine

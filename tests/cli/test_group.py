@@ -12,8 +12,8 @@ import pytest
 
 import lux9
 from lux9.cli import COMMANDS, main
-from lux9.cli.address import VARIABLE, default_address, default_path
 from lux9.cli.numbers import NUMBER
+from lux9.ninep.default import VARIABLE, default_address, default_path
 from tests.cli.conftest import Run
 from tests.ninep.serving import LIMIT, Served
 

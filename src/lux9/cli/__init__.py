@@ -15,7 +15,7 @@ from typing import Any
 import click
 
 from ..errors import Lux9Error, UserError, text_of
-from .address import VARIABLE, default_address
+from ..ninep.default import VARIABLE, default_address
 
 INTERRUPTED = 130  # as a shell tells of SIGINT
 

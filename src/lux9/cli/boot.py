@@ -20,11 +20,11 @@ from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
 from ..ninep import tcp
 from ..ninep.address import Address, parse
+from ..ninep.default import VARIABLE, default_path
 from ..ninep.tcp import DEAD_AFTER, VARIABLE as DEAD_VARIABLE
 from ..sip.policy import rule
 from ..sip.sandbox.level import Level
 from ..sip.stanza import Stanza
-from .address import VARIABLE, default_path
 from .audit import default_log
 from .machines import NAMES, Wanted, make
 from .system import Net, System, private, run, with_ours_first

@@ -12,9 +12,9 @@ from click.shell_completion import CompletionItem
 
 from ..errors import Disconnected, Lux9Error, number_of, text_of
 from ..ninep.client import Client
+from ..ninep.default import default_address
 from ..wire.messages import DMAPPEND, DMDIR, DMEXCL, Stat
 from . import where
-from .address import default_address
 
 if TYPE_CHECKING:
     StrType = click.ParamType[str]
