@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -70,6 +71,7 @@ class TestFiles:
             with pytest.raises(RemoteError, match="file does not exist") as caught:
                 fails()
             assert caught.value.number == 2
+            assert re.search("nope$", str(caught.value)), "the server does not say it"
         with pytest.raises(RemoteError, match="permission denied"):
             client.open("/event", OWRITE)
         with pytest.raises(RemoteError, match="not open for writing"), client.open("/mem") as f:

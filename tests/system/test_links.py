@@ -12,6 +12,7 @@ import pytest
 
 from lux9.errors import RemoteError
 from lux9.ninep.client import Client
+from lux9.ninep.speech import entries
 from lux9.wire import linux as l
 from lux9.wire.linux import Rgetattr, Rstatfs
 from tests.fs.images import tool
@@ -101,6 +102,16 @@ def test_a_directory_shows_links_as_links(links: tuple[Running, Path, Path]) -> 
                 name = f"/root/{path.relative_to(top)}"
                 target = c.wait(c.paths.readlink(name))
                 assert (len(target), Path(target)) == (path.lstat().st_size, path.readlink())
+
+
+def test_a_directory_tells_what_each_entry_is(links: tuple[Running, Path, Path]) -> None:
+    running, top, _ = links
+    with linux(running) as c:
+        fid, _ = c.wait(c.caller.walk(c.root, ["root"]))
+        c.wait(c.caller.open(fid, 0))
+        found = {e.name: e.type for e in c.wait(entries(c.caller, fid))}
+        for path in top.iterdir():
+            assert found[path.name] == s.S_IFMT(path.lstat().st_mode) >> 12, path
 
 
 def test_9p2000_follows_them(links: tuple[Running, Path, Path]) -> None:

@@ -202,7 +202,8 @@ class DirListing:
         def more() -> list[Entry]:
             """Goes on where it was when a block was missing."""
             for ino, name in found[len(done) :]:
-                done.append(links.entry(qid_of(self._own(ino)), name))
+                inode = self._own(ino)
+                done.append(links.entry(qid_of(inode), name, inode.mode))
             return done
 
         return self._volume.attempt(more)

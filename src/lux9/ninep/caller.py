@@ -5,9 +5,10 @@ passes it on. Fids are given out here and come back when they are clunked.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from errno import ENOENT
+from typing import Any, NoReturn, cast
 
-from ..errors import ProtocolError, RemoteError
+from ..errors import PLAN9, ProtocolError, RemoteError
 from ..pending import Pending, rescued, waits
 from ..wire import messages as m
 from ..wire.codec import NOFID, Dialect
@@ -105,13 +106,18 @@ class Caller(Requests):
         def walked(r: m.Rwalk) -> Attached | Pending[Attached]:
             if len(r.qids) < len(head):
                 self.fids.append(new)
-                raise RemoteError(f"file does not exist: {'/'.join(names[: len(r.qids) + 1])}")
+                raise _nothing(names[: len(r.qids) + 1])
             if rest:  # the fid half way is held until the walk from it is through
                 return self.walk(new, rest).ended(lambda _: self.forget(new))
             return new, r.qids[-1] if r.qids else Qid(0, 0, 0)
 
+        def refused(error: Exception) -> NoReturn:  # 9P2000 names nothing
+            raise _nothing(names[:1]) if str(error) == PLAN9[ENOENT] and names else error
+
         answer: Pending[m.Rwalk] = self.submit(m.Twalk(fid, new, head))
-        return answer.ended(lambda p: self._made(new, p)).map(walked)
+        made = answer.ended(lambda p: self._made(new, p)).map(walked)
+        told: Any = rescued(lambda: made, refused)
+        return cast("Pending[Attached]", told)
 
     def open(self, fid: int, mode: int) -> Pending[m.Ropen]:
         """Open a fid; `mode` as in open(5)."""
@@ -132,6 +138,11 @@ class Caller(Requests):
     def listing(self, fid: int, base: int = NOFID) -> Pending[list[Stat]]:
         """The whole of an open directory; `base` is a fid of it that is not open, which 9P2000.L needs."""
         return self.speech.listing(fid, base)
+
+
+def _nothing(names: Sequence[str]) -> RemoteError:
+    """There is no file of that path."""
+    return RemoteError(f"{PLAN9[ENOENT]}: {'/'.join(names)}", ENOENT)
 
 
 __all__ = ["MSIZE", "Attached", "Caller", "Request", "Wire"]

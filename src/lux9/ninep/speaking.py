@@ -5,10 +5,12 @@ A session answers 9P2000 itself; `unix.py` and `linux.py` have what differs.
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..pending import Maybe
+from ..errors import Lux9Error, NotFound, number_of
+from ..pending import Maybe, rescued
 from ..wire import linux as l, messages as m, unix as u
 from ..wire.codec import Dialect, Message
 from ..wire.dialects import LUX9
@@ -28,6 +30,9 @@ OLD_FSYNC = 4  # bytes of a Tfsync as it was before it had a datasync
 def speak(s: Session, dialect: Dialect) -> None:
     """Have a session answer in a dialect; its `acts` are those of 9P2000."""
     s.refusal, s.directory, s.linked = plain, None, dialect is not m.P9
+    if dialect is m.P9:
+        walk = s.acts[m.Twalk.number]
+        s.acts |= {m.Twalk.number: lambda t: rescued(lambda: walk(t), _bare)}
     if dialect is UNIX:
         unix = Unix(s)
         s.refusal, s.directory = u.Rerror, unix.directory
@@ -36,6 +41,26 @@ def speak(s: Session, dialect: Dialect) -> None:
     if dialect in (LINUX, LUX9):
         s.refusal = u.Rerror if dialect is LUX9 else _number
         s.acts |= Linux(s).acts
+
+
+class Missing(NotFound):
+    """The table's string and nothing behind it."""
+
+    @property
+    def message(self) -> str:
+        """Whoever asked knows the name."""
+        return NotFound().message
+
+
+def _bare(error: Exception) -> NoReturn:
+    """The refusal of a walk to what is not there, in the very words of the table.
+
+    Linux knows an error of 9P2000 by its whole string (p9_errstr2errno in net/9p/error.c), and walks to each name
+    that it is about to create: with more words it would take this one for a failure of the server.
+    """
+    if isinstance(error, Lux9Error) and number_of(error) == errno.ENOENT:
+        raise Missing(str(error)) from error
+    raise error
 
 
 def _number(text: str, number: int) -> l.Rlerror:

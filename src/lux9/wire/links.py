@@ -24,6 +24,7 @@ Attr = Rgetattr  # what attributes are, is said there
 NOBODY = 65534  # whoever has a name and no number
 MAGIC = 0x01021997  # of v9fs: statfs(2)
 BLOCK, SECTOR = 4096, 512  # st_blksize; what st_blocks counts
+IFTODT = 12  # readdir(3): a directory's types are a mode's, so many bits to the right
 BILLION = 1_000_000_000
 LONGEST = 255  # bytes of a name
 NO_SPACE = Rstatfs(MAGIC, BLOCK, 0, 0, 0, 0, 0, 0, LONGEST)  # of files that take no room
@@ -96,10 +97,13 @@ def entries_of(stats: Sequence[Stat]) -> list[Entry]:
     return [entry(stat.qid, stat.name) for stat in stats]
 
 
-def entry(qid: Qid, name: str) -> Entry:
-    """One entry; its place in the directory is the server's business."""
+def entry(qid: Qid, name: str, mode: int = 0) -> Entry:
+    """One entry; its place in the directory is the server's business.
+
+    Its type is that of stat(2)'s mode, where that is known: a program that finds a plain file may open it unasked.
+    """
     kind = linux.DT_LNK if qid.type & QTSYMLINK else linux.DT_DIR if qid.is_dir else linux.DT_REG
-    return Entry(qid, 0, kind, name)
+    return Entry(qid, 0, s.S_IFMT(mode) >> IFTODT or kind, name)
 
 
 def attr_of(stat: Stat) -> Attr:
