@@ -30,6 +30,7 @@ from ..ninep.wires import DirectWire
 from ..pending import Maybe, after, void
 from ..tree import Dir, DirNode, Tree
 from ..wire.node import Node
+from ..wire.steady import changed
 from .audit import Audit
 from .auditlog import AuditLog
 from .console import Console
@@ -192,6 +193,7 @@ class Kernel:
         """Its devices are made anew: it has other rights than before."""
         for char in self.devices:
             self.roots.pop((process.number, char), None)
+        changed()
 
     # -- what a process sees
 

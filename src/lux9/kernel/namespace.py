@@ -20,6 +20,7 @@ from ..wire.links import Attr
 from ..wire.linux import Entry, Rstatfs
 from ..wire.messages import DMDIR, QTDIR, Qid, Stat
 from ..wire.node import Created, Listing, Node, Opened
+from ..wire.steady import changed, steady
 
 Path = tuple[str, ...]
 Find = Callable[[str], Maybe[Node]]  # a source's root, for one process
@@ -35,10 +36,13 @@ def split(path: str) -> Path:
 class Step:
     """One bind or mount."""
 
-    __slots__ = ("flag", "source", "to", "verb")
+    __slots__ = ("flag", "source", "steady", "to", "verb")
 
     def __init__(self, verb: str, flag: str, source: str, to: Path) -> None:
         self.verb, self.flag, self.source, self.to = verb, flag, source, to
+        self.steady = (
+            len(source) == 2 and source[0] == "#"
+        )  # a device's root; it says when it is another
 
     def __str__(self) -> str:
         flag = f"-{self.flag} " if self.flag else ""
@@ -51,6 +55,7 @@ class Group:
     def __init__(self, steps: Sequence[str] = ()) -> None:
         self.steps: list[Step] = []
         self.table: dict[Path, list[Step]] = {}
+        self.ways: dict[Path, list[str]] = {}
         for line in steps:
             self.do(line)
 
@@ -109,12 +114,15 @@ class Group:
         for step in self.steps:
             at = self.table.setdefault(step.to, [])
             at.insert(0, step) if step.flag == "b" else at.append(step)
+        ways = {(to[:n], to[n]) for to in self.table for n in range(len(to))}
+        self.ways = {}
+        for path, name in sorted(ways):
+            self.ways.setdefault(path, []).append(name)
+        changed()
 
-    def below(self, path: Path) -> list[str]:
+    def below(self, path: Path) -> Sequence[str]:
         """Names in a directory that are there because something is mounted on them, or below."""
-        n = len(path)
-        found = {to[n] for to in self.table if len(to) > n and to[:n] == path}
-        return sorted(found)
+        return self.ways.get(path, ())
 
     def copy(self) -> Group:
         """The same steps, to go its own way."""
@@ -231,6 +239,17 @@ class Place:
         if self.members:
             return self.members[0].qid
         return Qid(QTDIR, 0, hash(self.path) & 0xFFFFFFFFFFFFFFFF)
+
+    def steady(self, name: str) -> bool:
+        """What one member says; a step onto devices' roots stays, whatever lies beneath."""
+        if not name:
+            return not self.members or steady(self.members[0])
+        path, group = (*self.path, name), self.ns.group
+        bound = group.table.get(path, ())
+        if any(not step.flag for step in bound):
+            return all(step.steady for step in bound)
+        alone = len(self.members) == 1 and not bound and not group.below(path)
+        return name == ".." or (alone and steady(self.members[0], name))
 
     def walk(self, name: str) -> Maybe[Node]:
         """The first member that has the name, with what is mounted there."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Iterable
 from itertools import accumulate
-from typing import Any, NoReturn, Protocol
+from typing import TYPE_CHECKING, Any, NoReturn, Protocol
 
 from ..errors import BadArgument, Lux9Error
 from ..pending import Maybe, waits
@@ -13,6 +13,9 @@ from ..wire import messages as m
 from ..wire.linux import Entry
 from ..wire.messages import Qid
 from ..wire.node import Bytes, Node
+
+if TYPE_CHECKING:
+    from .quick import Spot
 
 
 class Record(Protocol):
@@ -24,22 +27,25 @@ class Record(Protocol):
 
 
 class Fid:
-    """A file that the client names. `node` is None while the walk or attach that makes it is on its way."""
+    """A file that the client names. `node` is None while the walk or attach that makes it is on its way.
 
-    __slots__ = (
-        *("ending", "entries", "handle", "name", "node", "opened", "orclose", "read", "rows"),
-        "write",
-    )
+    Most are never opened: what belongs to an open file stays the class's until then, so that a walk is cheap.
+    """
 
-    def __init__(self, node: Node | None, name: str) -> None:
-        self.node, self.name = node, name
-        self.opened = self.orclose = False
-        self.handle: Any = None
-        self.read: Callable[[int, int], Maybe[Bytes]] | None = None
-        self.write: Callable[[int, memoryview], Maybe[int]] | None = None
-        self.entries: Packed | None = None
-        self.rows: Rows | None = None
-        self.ending: Callable[[], None] | None = None  # called once when the file is let go
+    opened = orclose = False
+    handle: Any = None
+    read: Callable[[int, int], Maybe[Bytes]] | None = None
+    write: Callable[[int, memoryview], Maybe[int]] | None = None
+    entries: Packed | None = None
+    rows: Rows | None = None
+    ending: Callable[[], None] | None = None  # called once when the file is let go
+
+    def __init__(self, node: Node | None, name: str, spot: Spot | None = None) -> None:
+        self.node, self.name, self.spot = node, name, spot  # spot: the answers kept of the place
+
+    def move(self, node: Node, name: str) -> None:
+        """It is another file from here on."""
+        self.node, self.name, self.spot = node, name, None
 
     def below(self, *names: str) -> str:
         """The path of a file below this one, in words."""
@@ -58,7 +64,7 @@ class Fid:
         self.close()
         if node is not None:
             gone: Any = Revoked(node.qid, why)
-            self.node, self.opened, self.entries = gone, opened, None
+            self.node, self.opened, self.entries, self.spot = gone, opened, None, None
             self.rows = None
             self.read = self.write = gone.refuse
 
@@ -68,7 +74,7 @@ class Fid:
         if self.ending is not None:
             ending, self.ending = self.ending, None
             ending()
-        self.read = self.write = self.node = None
+        self.read = self.write = self.node = self.spot = None
         if handle is not None:
             handle.close()
 

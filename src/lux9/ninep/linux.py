@@ -99,7 +99,7 @@ class Linux:
         mode = mode_of(t.flags)
 
         def created(made: tuple[Node, Any]) -> l.Rlcreate:
-            f.node, f.name = made[0], f.below(t.name)
+            f.move(made[0], f.below(t.name))
             self._start(f, made[0], made[1], t.flags)
             return l.Rlcreate(made[0].qid, self.s.most)
 

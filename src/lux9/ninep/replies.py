@@ -7,7 +7,6 @@ for nobody else.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -20,7 +19,7 @@ from ..wire.messages import IOHDR
 from ..wire.node import Bytes, Node
 from .fids import Fid
 
-DATA = struct.Struct("<IBHI")  # header, count[4]
+DATA = m.Rread.head  # header, count[4]
 MSIZE = (1 << 20) + IOHDR
 GREETING = 8192  # bytes that a message before the Tversion may have
 COPY = 8192  # bytes from which an answer's data is sent beside its header instead of joined to it
@@ -152,7 +151,7 @@ class Replies:
         n = len(data)
         if n > size:
             data, n = data[:size], size
-        head = DATA.pack(n + 11, 117, tag, n)
+        head = DATA.pack(n + DATA.size, m.Rread.number, tag, n)
         if n < COPY:
             self.out.append(b"".join((head, data)))
         else:  # a view is good only now
@@ -161,7 +160,7 @@ class Replies:
 
     def wrote(self, tag: int, count: int, size: int) -> None:
         """An Rwrite."""
-        self.out.append(DATA.pack(11, 119, tag, count))
+        self.out.append(DATA.pack(DATA.size, m.Rwrite.number, tag, count))
 
     def reply(self, tag: int, message: Message, size: int) -> None:
         """Any other answer."""

@@ -12,7 +12,6 @@ there, whether or not its own answer came first.
 
 from __future__ import annotations
 
-import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
@@ -25,8 +24,7 @@ from ..wire.messages import IOHDR
 from ..wire.node import Bytes
 from .speech import ERRORS, refusal
 
-TREAD = struct.Struct("<IBHIQI")  # header, fid[4] offset[8] count[4]
-TWRITE = TREAD
+TREAD, TWRITE = m.Tread.head, m.Twrite.head
 MSIZE = (1 << 20) + IOHDR
 TAGS = 1024  # that are there from the start; more are made when they are needed
 

@@ -11,7 +11,6 @@ a tag is in use until its answer is sent.
 
 from __future__ import annotations
 
-import struct
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -29,26 +28,30 @@ from ..pending import Maybe, after, waits
 from ..wire import messages as m
 from ..wire.codec import HEADER, NOFID, Dialect, Message
 from ..wire.dialects import choose
-from ..wire.messages import IOHDR, Qid
+from ..wire.messages import IOHDR
 from ..wire.node import Node
 from .fids import Fid, Packed, Record, opening
-from .replies import COPY, DATA, Bounds, Owner, Replies
+from .quick import TOLD, Shortcuts
+from .replies import COPY, Bounds, Owner
 from .speaking import Act, parse, speak, strange
-from .walks import check_name, check_names, steps
+from .walks import Steps, check_name, check_names, steps
 
-READ = struct.Struct("<IQI")  # fid[4] offset[8] count[4]
+TREAD, TWRITE, RREAD, RWRITE = (c.number for c in (m.Tread, m.Twrite, m.Rread, m.Rwrite))
+IO, DATA = m.Tread.head.size, m.Rread.head.size
+assert m.Twrite.head.format == m.Tread.head.format, "one look tells a Tread and a Twrite"
+assert m.Rwrite.head.format == m.Rread.head.format, "both begin with a count"
+head, io, pack = HEADER.unpack_from, m.Tread.head.unpack_from, m.Rread.head.pack
 LEAST_MSIZE = 256
 REQUESTS = [
     (kind, cls.__name__) for kind, cls in m.P9.types.items() if cls.__name__.startswith("T")
 ]
 
 
-class Session(Replies):
+class Session(Shortcuts):
     """The fids and tags of one connection; `acts` says who answers which request of its dialect."""
 
     dialect: Dialect | None = None
     acts: dict[int, Act]
-    linked = False  # a walk finds symbolic links themselves
     directory: Callable[[Fid], Maybe[Sequence[Record]]] | None = None  # how one is read, if not so
 
     # -- bytes in
@@ -59,19 +62,24 @@ class Session(Replies):
         It stops early when `bounds.unsent` bytes of answers are there: send them, and call it again.
         """
         at, end, out, fids, waiting = 0, len(buf), self.out, self.fids, self.waiting
-        msize, most, room, asked = self.msize, self.most, self.bounds.unsent, 0
+        msize, most, room, quick, asked = self.msize, self.most, self.bounds.unsent, self.quick, 0
         if self.unsent >= room:
             return 0
+        number = offset = count = 0
         self.receiving = True
         try:
-            while end - at >= 7:
-                size, kind, tag = HEADER.unpack_from(buf, at)
+            while (left := end - at) >= 7:
+                if left >= IO:
+                    size, kind, tag, number, offset, count = io(buf, at)
+                else:
+                    size, kind, tag = head(buf, at)
                 if not 7 <= size <= msize:
                     raise ProtocolError(strange(size, msize))
-                if end - at < size:
+                if left < size:
                     break
-                if kind == 116 and size == 23 and tag not in waiting:  # Tread
-                    number, offset, count = READ.unpack_from(buf, at + 7)
+                if tag in waiting:
+                    pass
+                elif kind == TREAD and size == IO:
                     f = fids.get(number)
                     if f is not None and f.read is not None:
                         asked += 1
@@ -84,16 +92,15 @@ class Session(Replies):
                             self.failed(tag, error, "read", f.name)
                             continue
                         if type(data) is bytes and (n := len(data)) < COPY and n <= count:
-                            out.append(DATA.pack(n + 11, 117, tag, n) + data)
+                            out.append(pack(n + DATA, RREAD, tag, n) + data)
                             continue
                         self.answer(tag, data, number, count, self.data)
                         if self.unsent >= room:
                             break
                         continue
-                elif kind == 118 and size >= 23 and tag not in waiting:  # Twrite
-                    number, offset, count = READ.unpack_from(buf, at + 7)
+                elif kind == TWRITE and size >= IO:
                     f = fids.get(number)
-                    if f is not None and f.write is not None and size == count + 23:
+                    if f is not None and f.write is not None and size == count + IO:
                         asked += 1
                         at += size
                         try:
@@ -102,13 +109,21 @@ class Session(Replies):
                             self.failed(tag, error, "write", f.name)
                             continue
                         if type(done) is int:
-                            out.append(DATA.pack(11, 119, tag, done))
+                            out.append(pack(DATA, RWRITE, tag, done))
                         else:
                             self.answer(tag, done, number, count, self.wrote)
                         continue
+                elif kind in quick and quick[kind](buf, at, size, tag):
+                    asked += 1
+                    at += size
+                    continue
                 at += size
                 self._message(kind, tag, buf, at - size + 7, at)
-                msize, most = self.msize, self.most  # a Tversion may have changed them
+                msize, most, quick = (
+                    self.msize,
+                    self.most,
+                    self.quick,
+                )  # it may have been a Tversion
                 if self.unsent >= room:
                     break
         finally:
@@ -127,8 +142,10 @@ class Session(Replies):
             answer = act(request)
         except Exception as error:
             self.failed(tag, error, what, path)
-        else:
-            self.answer(tag, answer, fid, 0, self.reply)
+            return
+        self.answer(tag, answer, fid, 0, self.reply)
+        if kind in TOLD and not waits(answer):
+            self.learn(request, fid, answer)
 
     def _parse(
         self, kind: int, tag: int, buf: memoryview, at: int, end: int
@@ -166,6 +183,7 @@ class Session(Replies):
         if self.dialect is not None:
             self.acts = {kind: getattr(self, "_" + name.lower()) for kind, name in REQUESTS}
             speak(self, self.dialect)
+            self.quick = {k: act for k, act in self.shortcuts().items() if k in self.acts}
         self.msize = min(t.msize, self.bounds.msize)
         self.most = self.msize - IOHDR
         return m.Rversion(self.msize, self.dialect.version if self.dialect else "unknown")
@@ -242,11 +260,13 @@ class Session(Replies):
             return after(steps(node, t.names, self.linked), lambda got: _moved(f, got, name))
         hold = self.hold(t.newfid, name)
 
-        def walked(got: tuple[Node | None, tuple[Qid, ...]]) -> m.Rwalk:
-            hold.node = got[0]
-            if got[0] is None:
+        def walked(got: Steps) -> m.Rwalk:
+            hold.node, answer = got.node, m.Rwalk(got.qids)
+            if hold.node is None:
                 del self.fids[t.newfid]
-            return m.Rwalk(got[1])
+            elif got.steady:
+                self.learn_walk(t, f, hold, answer)
+            return answer
 
         return self.or_drop(
             t.newfid, hold, lambda: after(steps(node, t.names, self.linked), walked)
@@ -273,7 +293,7 @@ class Session(Replies):
             raise BadArgument(f"{t.name!r} is not a file name")
 
         def created(made: tuple[Node, Any]) -> m.Rcreate:
-            f.node, f.name = made[0], f.below(t.name)
+            f.move(made[0], f.below(t.name))
             f.start(made[1], t.mode, made[0].qid.is_dir)
             return m.Rcreate(made[0].qid, self.most)
 
@@ -362,14 +382,13 @@ class Session(Replies):
             self.owner.refused(error, "Tclunk", f.name)
 
 
-def _moved(f: Fid, got: tuple[Node | None, tuple[Qid, ...]], name: str) -> m.Rwalk:
+def _moved(f: Fid, got: Steps, name: str) -> m.Rwalk:
     """A walk of a fid to elsewhere is done; it stays where it was if a name was not found."""
-    node, qids = got
     if f.opened:
         raise BadFid("the fid was opened while it was walked")
-    if node is not None:
-        f.node, f.name = node, name
-    return m.Rwalk(qids)
+    if got.node is not None:
+        f.move(got.node, name)
+    return m.Rwalk(got.qids)
 
 
 __all__ = ["Bounds", "Owner", "Session"]

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from ..errors import BadArgument, Lux9Error, NotADirectory
 from ..pending import Maybe, Pending
 from ..wire.links import look
 from ..wire.messages import MAXWELEM, Qid
 from ..wire.node import Node
+from ..wire.steady import steady
 
-Steps = tuple[
-    Node | None, tuple[Qid, ...]
-]  # the file, or None where the walk ended early; the qids
+
+class Steps(NamedTuple):
+    """The file, or None where the walk ended early; the qids; whether each step stays as it is (`wire.steady`)."""
+
+    node: Node | None
+    qids: tuple[Qid, ...]
+    steady: bool
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -37,18 +43,20 @@ def steps(
     `linked`: a symbolic link is found itself, and ends the walk as any file does; else where it leads.
     """
     qid = qids[-1] if qids else node.qid
+    stays = not qids  # what had to be waited for is not kept
     for i, name in enumerate(names):
         try:
             found = _step(node, qid, name, linked)
         except Lux9Error:
             if not qids:
                 raise
-            return None, qids
+            return Steps(None, qids, False)
         if isinstance(found, Pending):
             return _later(found, names[i + 1 :], linked, qids)
+        stays = stays and steady(node, name)
         node, qid = found, found.qid
         qids = (*qids, qid)
-    return node, qids
+    return Steps(node, qids, stays)
 
 
 def _step(node: Node, qid: Qid, name: str, linked: bool) -> Maybe[Node]:
@@ -71,7 +79,7 @@ def _later(
             out.follow(steps(node, rest, linked, (*qids, node.qid)))
         except Exception as error:
             if qids and isinstance(error, Lux9Error):
-                out.resolve((None, qids))
+                out.resolve(Steps(None, qids, False))
             else:
                 out.fail(error)
 

@@ -153,6 +153,7 @@ class Dir:
     dynamic: ClassVar[list[Entry]] = []
     verbs: ClassVar[dict[str, Verb]] = {}
     mode: int = 0o555
+    steady: ClassVar[bool] = False  # what `child` and `shows` say stays until `wire.steady.changed`
 
     def __init_subclass__(cls) -> None:
         members = {k: v for base in reversed(cls.__mro__) for k, v in vars(base).items()}

@@ -100,6 +100,14 @@ class DirNode(_Common):
         """A directory's number is its path's."""
         return Qid(QTDIR, 0, number(self.path))
 
+    def steady(self, name: str) -> bool:
+        """Its own stat stays, and so do declared files; what comes and goes does where the class says so."""
+        entry = self.dir.table.get(name)
+        if entry is None:
+            return name in ("", "..") or self.dir.steady
+        shown = self.dir.steady or type(self.dir).shows is Dir.shows
+        return shown and entry.kind != "text"
+
     def walk(self, name: str) -> Node:
         """To a child, or up."""
         if name == "..":
@@ -165,6 +173,10 @@ class FileNode(_Common):
         """The version is that of the text last seen."""
         n = number(self.path)
         return Qid(0, self.tree.version(n), n)
+
+    def steady(self, name: str) -> bool:
+        """A text has a version that rises, and a file that comes and goes a length."""
+        return not name and isinstance(self.entry, Entry) and self.entry.kind != "text"
 
     def walk(self, name: str) -> Node:
         """Nowhere: walk(5) starts from directories."""

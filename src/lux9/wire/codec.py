@@ -109,6 +109,8 @@ class Writer:
         self.put: list[str] = []
         self.run: list[tuple[str, str]] = []  # fixed fields not written yet: target, struct letter
         self.structs = 0
+        self.head = ""  # struct letters from the beginning to the first count
+        self.fields = True  # the next field belongs to the head
         self.made: list[
             tuple[str, list[str]]
         ] = []  # records of fixed fields, put together at the end
@@ -116,6 +118,7 @@ class Writer:
     def fixed(self, target: str, code: str) -> None:
         """One integer; neighbours share one struct."""
         self.run.append((target, code))
+        self.head += code if self.fields else ""
 
     def flush(self) -> None:
         """Write the struct for the fixed fields gathered so far."""
@@ -150,6 +153,9 @@ class Writer:
 
     def varying(self, name: str, hint: Any, kind: Any) -> None:
         """A field whose length is on the wire."""
+        if self.fields:
+            self.head += "I" if isinstance(kind, Counted) else "H"
+            self.fields = False
         what = f"{self.name}.{name}"
         if isinstance(kind, (Text, Counted)):
             self.counted(name, what, 2 if isinstance(kind, Text) else 4)
@@ -343,6 +349,7 @@ def message(number: int) -> Callable[[type[C]], type[C]]:
             return value
 
         new.number, new.encode, new.parse = number, encode, staticmethod(parse)
+        new.head = struct.Struct(HEADER.format + writer.head)
         return new
 
     return make
@@ -353,6 +360,7 @@ class Message:
 
     __slots__ = ()
     number: ClassVar[int]
+    head: ClassVar[struct.Struct]  # size, type, tag, the fields of fixed width, and the first count
 
     def encode(self, tag: int) -> bytes:
         """The whole message. Raises ProtocolError when a field does not fit."""

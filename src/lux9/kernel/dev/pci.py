@@ -32,6 +32,8 @@ def triple(code: int) -> str:
 class PciDir(Dir):
     """PCI functions."""
 
+    steady = True  # the bus tells when functions come or go
+
     def __init__(self, hardware: Hardware, process: Process) -> None:
         self.hardware, self.process = hardware, process
 
@@ -87,6 +89,8 @@ def _dump(f: Function) -> str:
 
 class FunctionDir(Dir):
     """A PCI function: its configuration, its BARs, and who has claimed it."""
+
+    steady = True  # another function in its place is a change of the bus
 
     def __init__(self, hardware: Hardware, process: Process, name: str) -> None:
         self.hardware, self.process, self.name = hardware, process, name

@@ -22,6 +22,7 @@ from ...errors import (
 )
 from ...machine.abstract import Machine
 from ...machine.functions import BarInfo, FunctionInfo
+from ...wire.steady import changed
 from ..process import Cap, Process
 from .context import Context
 from .function import Claim, Function, function
@@ -91,6 +92,7 @@ class Bus:
                 self.end(claim)
         self._functions = {f.name: f for f in sorted(new.values(), key=lambda f: f.bdf)}
         if any(old.get(name) is not f for name, f in new.items()) or len(old) != len(new):
+            changed()
             self.changed()
         return f"{len(new)} functions, {len(new.keys() - old.keys())} new"
 
