@@ -172,6 +172,14 @@ class DeviceError(Lux9Error):
     """The hardware said no; the message has the register that it was read from, decoded."""
 
 
+class SectorError(DeviceError):
+    """A disk cannot read or write a sector: `sector` is its address, None where nobody can tell."""
+
+    def __init__(self, text: str, sector: int | None = None) -> None:
+        super().__init__(text)
+        self.sector = sector
+
+
 class DeviceTimeout(DeviceError):
     """A wait went past its specification's limit; the message has the last value seen."""
 

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TypeVar
 
 from lux9.cli.system import System
 from lux9.machine.abstract import Machine
 from lux9.machine.qemu import Board, Medium, Qemu
+from lux9.machine.qemu.board import bad_sectors
 from lux9.machine.sim import q35
 from lux9.machine.sim.sim import Sim
 from lux9.models.ahci import Ahci
@@ -82,21 +84,26 @@ def image(path: Path, n: int = 0, sectors: int = 8192) -> Disk:
     return Disk(name)
 
 
-def machine_of(name: str, path: Path, disks: int) -> Machine:
-    """A machine of that name with so many disks."""
+def machine_of(name: str, path: Path, disks: int, bad: Sequence[int] = ()) -> Machine:
+    """A machine of that name with so many disks; some sectors of the first are bad."""
     images = [image(path, n) for n in range(disks)]
     if name == "sim":
+        for sector in bad:
+            images[0].fail(range(sector, sector + 1))
         return q35(images)
     for each in images:
         each.close()
-    return Qemu(Board(media=[Medium(path / f"{n}.img") for n in range(disks)]))
+    media = [Medium(path / f"{n}.img") for n in range(disks)]
+    if bad:
+        media[0] = replace(media[0], faults=bad_sectors(*bad))
+    return Qemu(Board(media=media))
 
 
 @asynccontextmanager
 async def boot(
-    path: Path, *, inside: bool, disks: int = 1, on: str = "sim"
+    path: Path, *, inside: bool, disks: int = 1, on: str = "sim", bad: Sequence[int] = ()
 ) -> AsyncGenerator[Booted, None]:
-    machine = machine_of(on, path, disks)
+    machine = machine_of(on, path, disks, bad)
     ahci = parse(MANIFEST, "tests")
     level = Level.NONE if inside else Level.PROCESS
     async with System(machine, ahci, path / "sock", isolation=level) as system:

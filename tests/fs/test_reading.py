@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from lux9.errors import DeviceError, MediaChanged
+from lux9.errors import DeviceError, MediaChanged, SectorError
 from lux9.fs.reading import ZEROS, read_runs
 from lux9.fs.runs import HOLE, Run
 from lux9.pending import Pending
@@ -89,7 +89,20 @@ def test_a_short_answer_is_an_error(runs: tuple[Run, ...]) -> None:
     file = Slow()
     out = pending(read_runs(file, runs))
     file.asked[0][2].resolve(b"x" * 99)
-    with pytest.raises(DeviceError, match="gave 99 of 100 bytes at 0x3e8"):
+    rest = next(asked for asked in file.asked if asked[:2] == (1099, 1))
+    rest[2].resolve(b"")
+    with pytest.raises(DeviceError, match="ends at 0x44b, 1 bytes too soon"):
+        out.result()
+
+
+@pytest.mark.parametrize("runs", [TWO, TWO[:1]])
+def test_a_disk_that_stops_before_a_bad_sector_tells_which(runs: tuple[Run, ...]) -> None:
+    file = Slow()
+    out = pending(read_runs(file, runs))
+    file.asked[0][2].resolve(DATA[1000:1064])
+    rest = next(asked for asked in file.asked if asked[:2] == (1064, 36))
+    rest[2].fail(SectorError("sector 2 is bad", 2))
+    with pytest.raises(SectorError, match="sector 2"):
         out.result()
 
 

@@ -37,11 +37,16 @@ def test_for_ever() -> None:
 
 def test_only_whom_it_concerns() -> None:
     plan = Plan([Rule(Fault.MEDIA, function=NAME, where=range(100, 108), times=0)])
-    assert plan.due(Fault.MEDIA, NAME, range(96, 101)) == 0.0
+    assert plan.due(Fault.MEDIA, NAME, range(96, 101)) == 100, "the first bad sector"
     assert plan.due(Fault.MEDIA, NAME, range(92, 100)) is None
     assert plan.due(Fault.MEDIA, NAME, range(108, 116)) is None
     assert plan.due(Fault.MEDIA, "0000:00:03.0", range(100, 101)) is None
     assert plan.due(Fault.LATE, NAME, range(100, 101)) is None
+
+
+def test_the_first_of_several_bad_sectors_is_met() -> None:
+    plan = Plan([Rule(Fault.MEDIA, where=range(n, n + 1)) for n in (30, 10, 20)])
+    assert [plan.due(Fault.MEDIA, NAME, range(40)) for _ in range(4)] == [10, 20, 30, None]
 
 
 @given(st.integers())

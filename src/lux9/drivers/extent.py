@@ -3,15 +3,19 @@
 A read of whole sectors gives the driver's own buffer: nothing is copied here. A write of part of a sector
 reads the sector first; writes of overlapping sectors go one after the other, so that none is lost between
 the reading and the writing of another.
+
+A read that meets a bad sector gives what lies before it, as pread(2) does, and the next one fails with the sector's
+number. A write that meets one fails, whatever of it is on the disk by then: few programs mind a short write.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, Protocol
 
-from ..errors import BadArgument
-from ..pending import Maybe, Pending
+from ..errors import BadArgument, SectorError
+from ..pending import Maybe, Pending, rescued
 from ..wire.node import Bytes
 from .ranges import Ranges
 from .stats import Stats
@@ -21,7 +25,8 @@ class Disk(Protocol):
     """What a driver gives for each of its disks. Sectors are the disk's logical ones.
 
     The view that a read gives is good until its callback returns, and to the end of the event loop's turn;
-    a write takes its data during the call. All of them fail with MediaChanged once the disk is gone.
+    a write takes its data during the call. All of them fail with MediaChanged once the disk is gone, reads and
+    writes with SectorError, which names the first bad sector if that can be found out.
     """
 
     name: str  # `sdE0`
@@ -79,15 +84,27 @@ class Extent:
         return self.start + first, self.start + last, skip, count
 
     def pread(self, count: int, offset: int) -> Maybe[Bytes]:
-        """Bytes at an offset; none at the end, fewer than asked only past the end or past `largest`."""
+        """Bytes at an offset; none at the end, fewer than asked past the end, past `largest`, before a bad sector."""
         size, end = self.sector, offset + count
         if not (offset % size or count % size) and 0 < count <= self.longest and end <= self.length:
-            whole: Maybe[Any] = self.disk.read(self.start + offset // size, count // size)
-            return whole
+            first = self.start + offset // size
+            whole = partial(self.disk.read, first, count // size)
+            return _made(whole, partial(self._before, first, 0, count))
         first, last, skip, count = self._span(offset, count)
         if not count:
             return b""
+        part = partial(self._part, first, last, skip, count)
+        return _made(part, partial(self._before, first, skip, count))
+
+    def _part(self, first: int, last: int, skip: int, count: int) -> Maybe[Bytes]:
         return self.disk.read(first, last - first).map(lambda view: view[skip : skip + count])
+
+    def _before(self, first: int, skip: int, count: int, error: Exception) -> Maybe[Bytes]:
+        """What was asked for and lies before the bad sector. Raises the error where nothing does."""
+        bad = error.sector if isinstance(error, SectorError) else None
+        if bad is None or (bad - first) * self.sector <= skip:
+            raise error
+        return self._part(first, bad, skip, count)
 
     def pwrite(self, data: memoryview, offset: int) -> Maybe[int]:
         """Bytes at an offset; how many were taken."""
@@ -100,6 +117,9 @@ class Extent:
         if not self.ranges.take(first, last, write.start):
             write.data = memoryview(bytes(write.data))  # it waits, and the caller's buffer does not
         return write.out
+
+
+_made: Callable[[Callable[[], Any], Callable[[Exception], Any]], Maybe[Bytes]] = rescued
 
 
 class _Write:

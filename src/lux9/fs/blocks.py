@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol, Self
 
 from ..errors import DeviceError
-from ..pending import Pending
+from ..pending import Maybe, Pending
 from ..wire.node import Bytes
 
 
@@ -58,8 +58,15 @@ class ImageFile:
         self.close()
 
 
-def whole(data: Bytes, offset: int, count: int) -> Bytes:
-    """The same data. Raises DeviceError when it is less than was asked for inside the file's size."""
-    if len(data) != count:
-        raise DeviceError(f"the block file gave {len(data)} of {count} bytes at {offset:#x}")
-    return data
+def whole(file: BlockFile, offset: int, count: int) -> Pending[Bytes]:
+    """All the bytes at `offset`: a disk gives less before a bad sector, and tells which when asked for the rest."""
+
+    def rest(data: Bytes) -> Maybe[Bytes]:
+        if len(data) == count:
+            return data
+        if not len(data):
+            raise DeviceError(f"the block file ends at {offset:#x}, {count} bytes too soon")
+        got = bytes(data)
+        return whole(file, offset + len(got), count - len(got)).map(lambda more: got + more)
+
+    return file.submit(offset, count).map(rest)

@@ -15,7 +15,7 @@ ZEROS = bytes(1 << 20)
 def read_run(file: BlockFile, offset: int, count: int) -> Pending[Bytes]:
     """Bytes of the device that lie together. A view passes through untouched."""
     if count <= file.limit:
-        return file.submit(offset, count).map(lambda data: whole(data, offset, count))
+        return whole(file, offset, count)
     return _Gather(file, [Run(0, count, offset)]).out
 
 
@@ -38,15 +38,14 @@ class _Gather:
         self._buffer = bytearray(runs[-1].end - runs[0].start)
         pieces = list(_pieces(runs, file.limit))
         self._left = len(pieces)
-        self._parts = [file.submit(p.device, p.end - p.start) for p in pieces]
+        self._parts = [whole(file, p.device, p.end - p.start) for p in pieces]
         for piece, part in zip(pieces, self._parts, strict=True):
             part.then(self._taker(piece, runs[0].start))
 
     def _taker(self, piece: Run, base: int) -> Callable[[Pending[Bytes]], None]:
         def take(part: Pending[Bytes]) -> None:
             try:
-                view = whole(part.result(), piece.device, piece.end - piece.start)
-                self._buffer[piece.start - base : piece.end - base] = view
+                self._buffer[piece.start - base : piece.end - base] = part.result()
             except Exception as error:
                 self._fail(error)
                 return

@@ -54,9 +54,10 @@ class Host(Protocol):
         ...
 
     def fault(self, fn: PciFunction, kind: Fault, where: range = range(0)) -> float | None:
-        """Whether a fault of this kind is due now: None, or its seconds (0 where time means nothing).
+        """Whether a fault of this kind is due now: None, or its number.
 
-        `where` is what the work touches, in the model's unit (sectors for a disk's MEDIA).
+        That is its seconds where time means something, of MEDIA the first bad unit, else 0. `where` is what the work
+        touches, in the model's unit (sectors for a disk's MEDIA).
         """
         ...
 

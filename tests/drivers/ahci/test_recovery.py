@@ -7,11 +7,12 @@ import pytest
 
 from lux9.arch.ahci import PxCMD
 from lux9.arch.ata import Command, Identify, h2d
-from lux9.drivers.ahci import bringup, commands
+from lux9.drivers.ahci import bringup, commands, search
 from lux9.drivers.ahci.commands import AtaError
 from lux9.drivers.ahci.state import State
 from lux9.errors import DeviceTimeout, MediaChanged, Stale
 from lux9.models.ahci import Ahci, Quirks
+from lux9.models.disk import MediaError
 from lux9.models.pci import Fault
 from tests.drivers.conftest import Maker, Setup, run
 
@@ -429,6 +430,59 @@ def test_an_adapter_that_clears_what_failed_is_not_believed(
                         await read
                 else:
                     assert await read == make.bytes()[i * 512 : (i + 4) * 512]
+            await good(s, make)
+
+    run(work())
+
+
+def test_a_search_that_takes_too_long_tells_what_it_knows(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that is long about its bad sectors: nobody else waits for more than the limit."""
+    monkeypatch.setattr(search, "LIMIT", 0.3)
+
+    async def work() -> None:
+        async with make.start(quirks=Quirks(nameless=True, runs_on=True)) as s:
+            engine, port = s.model.ports[0].engine, s.controller.ports[0]
+            run_engine = engine.run
+
+            def hangs() -> None:
+                in_flight = [r.lba for r in port.queue.in_flight()]
+                if not port.own or 21 not in in_flight:
+                    run_engine()
+
+            engine.run = hangs  # type: ignore[method-assign]  # a disk that tries again and again
+            s.model.disks[0].fail(range(21, 22))
+            read, other = s.disk().read(16, 8), s.disk().read(100, 1).map(bytes)
+            words = "read of 8 sectors at 16 failed between sectors 21 and 23: "
+            with pytest.raises(AtaError, match=words) as caught:
+                await read
+            assert caught.value.sector is None
+            assert await other == make.bytes()[100 * 512 : 101 * 512]
+            engine.run = run_engine  # type: ignore[method-assign]  # as it was
+            await good(s, make)
+
+    run(work())
+
+
+def test_an_error_that_comes_and_goes_ends_the_search(
+    make: Maker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "PIECES", 5)
+
+    async def work() -> None:
+        async with make.start(quirks=Quirks(nameless=True, runs_on=True)) as s:
+            disk, left = s.model.disks[0], iter([True] * 3)
+            readv = disk.readv
+
+            def shaky(lba: int, count: int, views: list[memoryview]) -> None:
+                if count > 3 and next(left, False):
+                    raise MediaError("shaky", lba)
+                readv(lba, count, views)
+
+            disk.readv = shaky  # type: ignore[method-assign]  # a head that is not always on the track
+            with pytest.raises(AtaError, match="failed between sectors"):
+                await s.disk().read(0, 64)
             await good(s, make)
 
     run(work())

@@ -97,14 +97,15 @@ def test_a_bad_sector_is_an_error_with_its_place_and_the_disk_goes_on(tmp_path: 
 
     def work(client: Client, data: bytes) -> None:
         with client.open("/dev/sdE0/data", ORDWR) as f:
-            with pytest.raises(RemoteError, match=r"i/o error: sdE0: read of 8 sectors at 96"):
-                f.pread(96 * 512, 4096)
+            assert f.pread(96 * 512, 4096) == data[96 * 512 : 100 * 512]
+            with pytest.raises(RemoteError, match="read of 4 sectors at 100 failed at sector 100:"):
+                f.pread(100 * 512, 2048)
             assert f.pread(0, 4096) == data[:4096]
-            with pytest.raises(RemoteError, match=r"i/o error: sdE0: write of 8 sectors at 200"):
-                f.pwrite(200 * 512, bytes(4096))
+            with pytest.raises(RemoteError, match="write of 8 sectors at 197 failed at sector 200"):
+                f.pwrite(197 * 512, bytes(4096))
             assert f.pwrite(300 * 512, bytes(4096)) == 4096
-            assert f.pread(200 * 512, 512) == data[200 * 512 : 201 * 512]
-        assert "errors: 2\n" in client.read("/dev/sdE0/stats").decode()
+            assert f.pread(197 * 512, 2048) == bytes(1536) + data[200 * 512 : 201 * 512]
+        assert "errors: 3\n" in client.read("/dev/sdE0/stats").decode()
 
     async def test() -> None:
         async with boot(tmp_path, Board(media=[disk(tmp_path, 0, *rules)])) as m:

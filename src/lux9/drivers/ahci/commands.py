@@ -20,7 +20,7 @@ from ...arch.ata import (
     Smart,
     h2d,
 )
-from ...errors import DeviceError
+from ...errors import SectorError
 
 log = logging.getLogger(__name__)
 
@@ -34,11 +34,11 @@ FLUSH_LIMIT = 60.0  # ACS-3 §7.13: a flush may take longer than 30 s
 SHORT = 5.0  # seconds for commands that move no head: IDENTIFY, a log, SMART's status
 
 
-class AtaError(DeviceError):
+class AtaError(SectorError):
     """The device refused a command; `status` and `error` are its registers."""
 
-    def __init__(self, text: str, status: int, error: int) -> None:
-        super().__init__(text)
+    def __init__(self, text: str, status: int, error: int, sector: int | None = None) -> None:
+        super().__init__(text, sector)
         self.status, self.error = status, error
 
 
@@ -122,6 +122,10 @@ class Request:
         return self.fis or move(self.op, self.lba, self.count, self.slot)
 
 
+def ignored(request: Request, error: BaseException | None) -> None:
+    """For a command that somebody waits for in another way."""
+
+
 def tell(requests: list[Request], error: BaseException | None) -> None:
     """Let those who wait know. One who makes a mistake then does not harm the others."""
     for request in requests:
@@ -169,6 +173,11 @@ def standby(seconds: int) -> bytes:
 def smart_status() -> bytes:
     """SMART RETURN STATUS: the answer is in the LBA. ACS-3 §7.48.9"""
     return h2d(Ata.SMART, lba=SMART_LBA, features=Smart.RETURN_STATUS)
+
+
+def plain(moves: Moves) -> Moves:
+    """The same without queueing: a command that fails leaves the sector in the registers, not in a log."""
+    return DMA_EXT if moves.wide else DMA
 
 
 def moves_of(device: Identify, hba_queues: bool) -> Moves:

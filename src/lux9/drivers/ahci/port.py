@@ -30,7 +30,7 @@ from ...errors import (
 from ...pending import Maybe
 from ..stats import Stats
 from . import bringup, recovery
-from .commands import Mode, Op, Request, tell
+from .commands import Mode, Op, Request, ignored, tell
 from .completion import Completion
 from .disk import AtaDisk
 from .far import FarCompletion
@@ -225,13 +225,21 @@ class Port:
 
         Raises DeviceTimeout after its limit, AtaError when the device refuses it; the port is then stopped.
         """
+        await self.own_command(Request(op, ignored, fis=fis, bus=self.memory.scratch, size=512))
+        return self.memory.scratched()
+
+    async def own_command(self, request: Request) -> None:
+        """A command of the driver's own, while nothing else is in flight; its `done` is not called.
+
+        Raises as `own_data` does.
+        """
         done: asyncio.Future[None] = asyncio.get_running_loop().create_future()
 
         def settle(_: Request, error: BaseException | None) -> None:
             if not done.done():
                 done.set_result(None) if error is None else done.set_exception(error)
 
-        request = Request(op, settle, fis=fis, bus=self.memory.scratch, size=512)
+        request.done = settle
         self.queue.seize(request)
         self.own = True
         try:
@@ -239,7 +247,6 @@ class Port:
             await recovery.own_command(self, request, done)
         finally:
             self.own = False
-        return self.memory.scratched()
 
     def cancel(self) -> None:
         """Nothing more is to be done to it."""

@@ -2,7 +2,8 @@
 
 With queued commands the device stops at the first that fails and keeps its tag in a log (ACS-3 §A.14); with
 others the HBA stops in the slot that PxCMD.CCS tells. When neither can be asked, because the device had to be
-reset or did not answer, the commands go again one at a time, so that the next error is one command's.
+reset or did not answer, the commands go again one at a time, so that the next error is one command's. When nobody
+names the bad sector of a command, search.py finds it.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from typing import TYPE_CHECKING
 from ...arch.ahci import PxIS, PxTFD
 from ...arch.ata import Error, Status
 from ...errors import DeviceError, DeviceTimeout, Lux9Error, MediaChanged
-from . import bringup, commands
+from . import bringup, commands, search
 from .commands import AtaError, Mode, Request, tell
 
 if TYPE_CHECKING:
@@ -23,26 +24,31 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TRIES = 3  # a command that was in flight with so many others' errors is given up
+NAMES = Error(unc=True, idnf=True).raw  # errors that are a sector's
 HARD = PxIS(hbfs=True, hbds=True, ifs=True, ofs=True)  # the transfer went wrong, not the command
 
 
 async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
     """Deal with `events`, or with commands that are `late`; when it returns, the port runs."""
     port.stats.bump("recoveries")
-    task, slot = port.regs.tfd.read(), _stopped_at(port)
+    task, slot, at = port.regs.tfd.read(), _stopped_at(port), port.memory.fises.rfis.lba()
     mode, victims = port.queue.mode, port.queue.recall()
     try:
         hard = bool(late) or bool(events.raw & HARD.raw)
         was_reset = await bringup.restart(port, hard)
-        guilty = await _guilty(port, mode, victims, slot, task, was_reset)
+        guilty = await _guilty(port, mode, victims, slot, (task, at), was_reset)
         if was_reset:
-            await _same(port)
+            await same(port)
+        if late or hard:
+            guilty = {r: _late(port, r) for r in victims if r in late}
+        found = {r: await search.named(port, r, error) for r, error in guilty.items()}
+        await same(
+            port
+        )  # that goes well, and clears the error register: QEMU blames the next command for it
     except BaseException:
         port.queue.again(victims)  # whoever ends the port fails them with the rest
         raise
-    if late or hard:
-        guilty = {r: _late(port, r) for r in victims if r in late}
-    port.queue.again(_judge(port, victims, guilty, events))
+    port.queue.again(_judge(port, victims, found, events))
     port.run()
 
 
@@ -66,27 +72,40 @@ def _late(port: Port, request: Request) -> Lux9Error:
     )
 
 
-Guilty = dict[Request, Lux9Error]
+Left = tuple[PxTFD, int]  # what the device left in the registers: status, error; LBA
 
 
 async def _guilty(
-    port: Port, mode: Mode, victims: list[Request], slot: int, task: PxTFD, was_reset: bool
-) -> Guilty:
+    port: Port, mode: Mode, victims: list[Request], slot: int, left: Left, was_reset: bool
+) -> dict[Request, Lux9Error]:
     """The command that the device stopped at, with what it says of it."""
-    status, error, lba = task.raw & 0xFF, task.err, None
+    (task, lba) = left
+    status, error = task.raw & 0xFF, task.err
     if mode is Mode.QUEUED and not was_reset:
         try:
             slot, status, error, lba = await _log(port)
         except DeviceError as failed:
             log.warning("%s: the error log cannot be read: %s", port, failed)
             await bringup.restart(port, True)
-            await _same(port)
-            slot = -1
+            await same(port)
+            slot = lba = -1
     elif mode is Mode.QUEUED:
-        slot = -1
+        slot = lba = -1
     if len(victims) == 1:
         slot = victims[0].slot
-    return {r: failure(port, r, status, error, lba) for r in victims if r.slot == slot}
+    told = [(r, _told(r, error, lba)) for r in victims if r.slot == slot]
+    return {r: failure(port, r, status, error, sector) for r, sector in told}
+
+
+def _told(request: Request, error: int, lba: int) -> int | None:
+    """The sector that the device names, if it does: that of a command that was merely aborted means nothing.
+
+    ACS-3 §6.3, and each command's error outputs: it is the first that could not be moved.
+    """
+    if request.count == 1:
+        return request.lba
+    named = error & NAMES and request.lba <= lba < request.lba + request.count
+    return lba if named else None
 
 
 async def _log(port: Port) -> tuple[int, int, int, int]:
@@ -101,20 +120,26 @@ async def _log(port: Port) -> tuple[int, int, int, int]:
 
 
 def failure(
-    port: Port, request: Request, status: int, error: int, lba: int | None = None
+    port: Port, request: Request, status: int, error: int, sector: int | None, where: str = ""
 ) -> AtaError:
-    """What the device says, decoded."""
-    where = f", first at {lba}" if lba is not None and lba != request.lba else ""
+    """What the device says, decoded; `where` the sector is, when that is all that is known."""
+    if sector is not None and request.count > 1:
+        where = f" at sector {sector}"
     what = f"Status({Status.of(status).shown()}) Error({Error.of(error).shown()})"
     name = port.disk.name if port.disk else str(port)
-    return AtaError(f"{name}: {request} failed{where}: {what}", status, error)
+    return AtaError(f"{name}: {request} failed{where}: {what}", status, error, sector)
 
 
-def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> list[Request]:
-    """Fail those to blame; the others, to be issued again."""
+def _judge(
+    port: Port, victims: list[Request], guilty: dict[Request, Lux9Error | None], events: PxIS
+) -> list[Request]:
+    """Fail those to blame, or tell that they are done after all; the others, to be issued again."""
     again: list[Request] = []
     for request in victims:
         error = guilty.get(request)
+        if error is None and request in guilty:
+            tell([request], None)
+            continue
         request.tries += not guilty  # with somebody to blame, it is not the others
         if error is None and request.tries >= TRIES:
             error = DeviceError(f"{port}: {request} met {request.tries} errors ({events.shown()})")
@@ -129,8 +154,8 @@ def _judge(port: Port, victims: list[Request], guilty: Guilty, events: PxIS) -> 
     return again
 
 
-async def _same(port: Port) -> None:
-    """After a reset: it must be the same disk. Raises MediaChanged."""
+async def same(port: Port) -> None:
+    """Ask who is there: it must be the same disk, above all after a reset. Raises MediaChanged."""
     disk = port.disk
     if disk is not None and disk.identity != type(disk).identity_of(await bringup.identify(port)):
         raise MediaChanged(f"{disk.name}: another disk answers after a reset")
@@ -153,8 +178,9 @@ async def own_command(port: Port, request: Request, done: asyncio.Future[None]) 
 
 def refused(port: Port, events: PxIS) -> None:
     """A fatal event while a command of the driver's own is in flight: it has failed."""
-    task = port.regs.tfd.read()
+    task, lba = port.regs.tfd.read(), port.memory.fises.rfis.lba()
     for request in port.queue.recall():
-        error = failure(port, request, task.raw & 0xFF, task.err)
+        sector = _told(request, task.err, lba)
+        error = failure(port, request, task.raw & 0xFF, task.err, sector)
         log.debug("%s (%s)", error, events.shown())
         tell([request], error)

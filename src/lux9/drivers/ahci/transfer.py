@@ -19,13 +19,14 @@ STATUS_OK = 0x50  # DRDY, and bit 4 as devices set it
 class Transfer:
     """A request for data: one stretch of the pool, one command or more."""
 
-    __slots__ = ("at", "count", "disk", "error", "lba", "left", "since", "size")
+    __slots__ = ("at", "count", "disk", "error", "failed", "lba", "left", "since", "size")
 
     def __init__(self, disk: AtaDisk, lba: int, count: int) -> None:
         self.disk, self.lba, self.count = disk, lba, count
         self.size = count * disk.sector_size
         self.at = self.left = 0
         self.error: BaseException | None = None
+        self.failed = lba + count  # where the command begins that failed with it
 
     def issue(self, op: Op, at: int) -> None:
         """Cut it into commands and queue them."""
@@ -46,9 +47,9 @@ class Transfer:
             )
 
     def done(self, request: Request, error: BaseException | None) -> None:
-        """One of its commands is done; the last ends it."""
-        if error is not None:
-            self.error = error
+        """One of its commands is done; the last ends it. Of several errors the first on the disk counts."""
+        if error is not None and request.lba < self.failed:
+            self.error, self.failed = error, request.lba
         self.left -= 1
         if not self.left:
             self.end(request.age())

@@ -6,6 +6,7 @@ words, passed on as they are.
 
 from __future__ import annotations
 
+import errno
 import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -69,6 +70,15 @@ class Medium:
         if self.format.startswith("null"):
             return {"driver": self.format, "size": SIZE, "read-zeroes": True}
         return {"driver": self.format, "file": file}
+
+
+def bad_sectors(*sectors: int, once: bool = False) -> list[dict[str, object]]:
+    """Rules of a medium that cannot read or write these sectors, or only the first time."""
+    return [
+        {"event": event, "sector": sector, "errno": errno.EIO, "once": once}
+        for sector in sectors
+        for event in ("read_aio", "write_aio")
+    ]
 
 
 @dataclass(frozen=True)

@@ -59,6 +59,14 @@ class Rule:
         mine = self.where
         return mine is None or (mine.start < where.stop and where.start < mine.stop)
 
+    def first(self, where: range) -> int:
+        """The first unit that it touches of those that it concerns."""
+        return where.start if self.where is None else max(self.where.start, where.start)
+
+    def number(self, where: range) -> float:
+        """What a model is told of it (`models.host.Host.fault`)."""
+        return self.first(where) if self.kind is Fault.MEDIA else self.seconds
+
 
 def _range(text: str) -> range:
     first, _, last = text.partition("-")
@@ -109,11 +117,12 @@ class Plan:
         return any(rule.kind in kinds for rule in self.rules)
 
     def due(self, kind: Fault, function: str, where: range = range(0)) -> float | None:
-        """The seconds of the first rule whose turn it is, or None: all goes well."""
-        for n, rule in enumerate(self.rules):
-            if rule.concerns(kind, function, where) and self._turn(n, rule):
+        """The number of the first rule whose turn it is, by what it touches; or None: all goes well."""
+        may = [(n, r) for n, r in enumerate(self.rules) if r.concerns(kind, function, where)]
+        for n, rule in sorted(may, key=lambda one: one[1].first(where)):
+            if self._turn(n, rule):
                 self.log.append(Done(kind, function, where))
-                return rule.seconds
+                return rule.number(where)
         return None
 
     def _turn(self, n: int, rule: Rule) -> bool:

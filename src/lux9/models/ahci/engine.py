@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from ...arch.ahci import CommandHeader, CommandInfo, CommandList, CommandTable, Prd, PrdCount, PxIS
 from ...arch.ata import H2D, Command, Control, Fis
-from ..ata import FAILED, FUA_BIT, GOOD, AtaError, Registers, Transfer, Views, execute
+from ..ata import ABRT, FAILED, FUA_BIT, GOOD, UNC, AtaError, Registers, Transfer, Views, execute
 from ..pci import DmaFault
 from ..registers import layout
 
@@ -186,7 +186,7 @@ class Engine:
             else:
                 drive.write(command.lba, count, views, fua=bool(command.device & FUA_BIT))
         except AtaError as error:
-            self._queue_failed(slot, tag, command, error)
+            self._queue_failed(slot, tag, command, self._as_told(error))
             return
         self._taken(slot)
         self.done |= 1 << tag
@@ -212,6 +212,12 @@ class Engine:
         port.send_device_bits(0, FAILED, error.error)
         self._failed(slot)
 
+    def _as_told(self, error: AtaError) -> AtaError:
+        """What software is told of an error: all of it, or as QEMU has it."""
+        if error.error != UNC or not self.hba.quirks.nameless:
+            return error
+        return AtaError(ABRT, str(error))
+
     def _failed(self, slot: int) -> None:
         """The device said that a command failed: halted, but on QEMU. §6.2.2.1"""
         if self.hba.quirks.runs_on:
@@ -231,7 +237,7 @@ class Engine:
                 return
         except AtaError as error:
             self.hba.tell(f"{port.name} slot {slot}: {error}")
-            drive.failed(error)
+            drive.failed(self._as_told(error))
             port.send_register()
             self._failed(slot)
             return

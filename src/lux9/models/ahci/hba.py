@@ -35,6 +35,7 @@ class Quirks(NamedTuple):
     override: bool = False  # CAP.SCLO: PxCMD.CLO works. §3.3.7
     runs_on: bool = False  # a command that fails does not stop the list, nor CCS tell it: QEMU
     quiet_queue_errors: bool = False  # a queued command that fails sets SDBS, not TFES: QEMU 7.2.0
+    nameless: bool = False  # an error of the medium is an abort, and no sector is told: QEMU
 
 
 class Generic(Model):

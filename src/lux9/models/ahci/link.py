@@ -124,8 +124,9 @@ class Link(Events):
         self.drive.probe = self._probe
         self._up()
 
-    def _probe(self, where: range) -> bool:
-        return self.hba.host.fault(self.hba, Fault.MEDIA, where) is not None
+    def _probe(self, where: range) -> int | None:
+        bad = self.hba.host.fault(self.hba, Fault.MEDIA, where)
+        return None if bad is None else max(int(bad), where.start)
 
     def insert(self, disk: Disk) -> None:
         """A disk is plugged in: COMINIT, then the link comes up. §7.3 Raises Busy."""

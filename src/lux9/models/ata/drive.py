@@ -62,7 +62,7 @@ class Drive:
 
     def __init__(self, disk: Disk) -> None:
         self.disk = disk
-        self.probe: Callable[[range], bool] | None = None  # is a fault planned at these sectors?
+        self.probe: Callable[[range], int | None] | None = None  # the first with a planned fault
         self.result = Registers(0, 0, 0, 0, 0)
         self.power_on()
 
@@ -98,8 +98,9 @@ class Drive:
         if lba + count > self.disk.sectors:
             end = self.disk.sectors
             raise AtaError(ABRT, f"sectors {lba} to {lba + count - 1} of a disk with {end}")
-        if self.probe is not None and self.probe(range(lba, lba + count)):
-            raise AtaError(UNC, f"sectors {lba} to {lba + count - 1}: a planned media error", lba)
+        bad = self.probe(range(lba, lba + count)) if self.probe is not None else None
+        if bad is not None:
+            raise AtaError(UNC, f"sector {bad}: a planned media error", bad)
 
     def accept_queued(self, command: Registers, count: int) -> None:
         """Whether a queued command can be done now. Raises AtaError."""
