@@ -39,6 +39,7 @@ ALLOWED: dict[str, set[str]] = {
     "machine.vfio": GROUND | BOARD,
     "kernel": GROUND
     | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
+    "keys": {"errors"},
     "sip": GROUND | {"wire", "tree", "ninep", "kernel", "driver"},
     "fuse": GROUND | {"wire", "ninep"},
     "": {"connection"},
@@ -60,6 +61,7 @@ OUTSIDE: dict[str, set[str]] = {
     "uvloop": {"ninep", "driver", "cli"},
     "qemu": {"machine.qemu"},
     "mfusepy": {"fuse"},
+    "cryptography": {"keys", "cli"},  # cli looks whether it is there
 }
 
 # wire is bytes in, messages out: whoever has no socket can use it all the same.

@@ -2,93 +2,16 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import socket
-import threading
-from collections.abc import Callable, Generator, Mapping
-from contextlib import contextmanager
-from typing import Any
 
 import pytest
 
 from lux9.errors import Lux9Error, RemoteError
-from lux9.kernel import listen
-from lux9.kernel.console import Console
-from lux9.kernel.kernel import Kernel
-from lux9.kernel.listen import Network
+from lux9.kernel import guest, listen
 from lux9.kernel.process import Cap
 from lux9.kernel.users import NONE, User
-from lux9.machine.sim import q35
-from lux9.ninep import tcp
-from lux9.ninep.address import Address, parse
-from lux9.ninep.client import Client
-from tests.ninep.serving import LIMIT, LOOPS, new_loop
-
-AHCI = "0000:00:1f.2"
-HERE = Address("tcp", "127.0.0.1", 0)
-
-
-class Net:
-    """A kernel that listens on the loopback, on a loop of its own thread."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.loop = loop
-        self.kernel = Kernel(q35([]), Console(quiet=True))
-        self.at = ""
-
-    async def up(self, users: Mapping[str, User], trust: bool) -> None:
-        await self.kernel.start()
-        self.network = Network(self.kernel, users, trust=trust)
-        (where,) = await self.network.listen(HERE)
-        self.at = str(where)
-
-    def run(self, work: Any) -> Any:
-        return asyncio.run_coroutine_threadsafe(work, self.loop).result(LIMIT)
-
-    def until(self, there: Callable[[], Any]) -> Any:
-        async def seen() -> Any:
-            while not (found := there()):
-                await asyncio.sleep(0.001)
-            return found
-
-        return self.run(asyncio.wait_for(seen(), LIMIT))
-
-    def client(self, aname: str = "") -> Client:
-        return Client.dial(self.at, aname)
-
-    def socket(self) -> socket.socket:
-        sock = tcp.dial(parse(self.at))
-        sock.settimeout(LIMIT)
-        return sock
-
-    def owner(self) -> str:
-        """Whose the disk controller is."""
-        with self.client() as client:
-            text = client.read(f"/dev/pci/{AHCI}/ctl").decode()
-        return text.partition("owner: ")[2].split()[0]
-
-    def audit(self, what: str) -> list[dict[str, Any]]:
-        entries = [json.loads(line) for line in self.kernel.audit.journal.lines]
-        return [e for e in entries if e["what"] == what]
-
-
-@contextmanager
-def serving(
-    kind: str = "asyncio", trust: bool = False, **users: User
-) -> Generator[Net, None, None]:
-    loop = new_loop(kind)
-    thread = threading.Thread(target=loop.run_forever, daemon=True)
-    thread.start()
-    net = Net(loop)
-    try:
-        net.run(net.up(users, trust))
-        yield net
-    finally:
-        net.run(net.kernel.stop())
-        loop.call_soon_threadsafe(loop.stop)
-        thread.join(LIMIT)
-        loop.close()
+from tests.kernel.net import AHCI, serving
+from tests.ninep.serving import LOOPS
 
 
 @pytest.mark.parametrize("kind", LOOPS)
@@ -117,7 +40,7 @@ def test_who_trusts_the_network_is_told_so_everywhere() -> None:
             assert "TRUSTED" in client.read("/dev/kmesg").decode()
         (entry,) = net.audit("trust-network")
         assert entry["target"] == net.at
-        net.until(lambda: not net.network.open)
+        net.until(lambda: not net.network.guests)
         assert net.owner() == "-", "what it had claimed is free"
 
 
@@ -151,7 +74,7 @@ def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
                 net.client()
             denied = [e for e in net.audit("connect") if e["verdict"] == "denied"]
             assert "limit 2" in denied[0]["error"]
-        net.until(lambda: not net.network.open and not +net.network.of)
+        net.until(lambda: not net.network.guests)
         net.client().close()
         monkeypatch.setattr(listen, "MOST", 0)
         with pytest.raises(RemoteError, match="0 connections from the network are open"):
@@ -159,7 +82,7 @@ def test_connections_are_counted(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_who_says_nothing_does_not_keep_a_place(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(listen, "SILENT", 0.05)
+    monkeypatch.setattr(guest, "SILENT", 0.05)
     with serving() as net, net.socket() as sock, net.client() as client:
         try:
             assert sock.recv(1) == b""
@@ -185,7 +108,7 @@ def test_nonsense_is_answered_audited_and_hung_up_on(data: bytes, said: str) -> 
         assert said.encode() in answer
         (denied,) = net.audit("message")
         assert said in denied["error"]
-        net.until(lambda: not net.network.open)
+        net.until(lambda: not net.network.guests)
         with net.client() as client:
             assert client.ls("/") == []
 
@@ -196,7 +119,7 @@ def test_a_connection_that_is_gone_before_it_was_served_leaves_nothing() -> None
             sock = net.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
             sock.close()
-        net.until(lambda: not net.network.open)
+        net.until(lambda: not net.network.guests)
         with net.client() as client:
             assert client.ls("/") == []
         net.until(lambda: not net.kernel.lives)

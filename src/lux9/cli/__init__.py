@@ -7,6 +7,7 @@ not an error worth a word.
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
@@ -15,7 +16,7 @@ from typing import Any
 import click
 
 from ..errors import Lux9Error, UserError, text_of
-from ..ninep.default import VARIABLE, default_address
+from ..ninep.default import KEYS, VARIABLE, default_address
 
 INTERRUPTED = 130  # as a shell tells of SIGINT
 
@@ -26,6 +27,7 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "completion": "Print the completion script of a shell.",
     "demo": "Show the whole chain, from the bus to a file on a disk.",
     "doctor": "Tell what this host has for each machine, and what it lacks.",
+    "keys": "Make keys for the network, list them, and take them out of use.",
     "ls": "List directories of the tree.",
     "lspci": "List the functions of the machine.",
     "mount": "Show the tree to every program, by FUSE.",
@@ -113,6 +115,12 @@ class Commands(click.Group):
         sys.exit(status if isinstance(status, int) else 0)
 
 
+def _keys(context: click.Context, option: click.Parameter, file: str | None) -> None:
+    """For whoever dials, in this process or in those that it starts."""
+    if file:
+        os.environ[KEYS] = file
+
+
 @click.group(
     cls=Commands,
     epilog=EPILOG,
@@ -122,7 +130,15 @@ class Commands(click.Group):
     "-a",
     "--addr",
     metavar="ADDR",
-    help=f"Where the kernel listens: unix!PATH or tcp!HOST!PORT. [default: ${VARIABLE}, else this user's socket]",
+    help="Where the kernel listens: unix!PATH, tcp!HOST!PORT or tls!HOST!PORT. "
+    f"[default: ${VARIABLE}, else this user's socket]",
+)
+@click.option(
+    "--keys",
+    metavar="FILE",
+    callback=_keys,
+    expose_value=False,
+    help=f"Your key file, for tls!. [default: ${KEYS}, else ~/.config/lux9/client.pem]",
 )
 def main(addr: str | None) -> None:
     """A machine's PCI hardware as files over 9P, and its drivers as ordinary programs."""

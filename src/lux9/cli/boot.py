@@ -22,6 +22,7 @@ from ..ninep import tcp
 from ..ninep.address import Address, parse
 from ..ninep.default import VARIABLE, default_path
 from ..ninep.tcp import DEAD_AFTER, VARIABLE as DEAD_VARIABLE
+from ..ninep.tls import config
 from ..sip.policy import rule
 from ..sip.sandbox.level import Level
 from ..sip.stanza import Stanza
@@ -61,7 +62,13 @@ Examples:
     "--listen",
     multiple=True,
     metavar="ADDR",
-    help="unix!PATH, else a socket of this user's; besides, tcp!HOST!PORT. May be repeated.",
+    help="unix!PATH, else a socket of this user's; besides, tcp!HOST!PORT and tls!HOST!PORT. May be repeated.",
+)
+@click.option(
+    "--keys",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The kernel's key file, for tls!.  [default: ~/.config/lux9/keys/host.pem]",
 )
 @click.option(
     "--trust-network",
@@ -137,6 +144,7 @@ def boot(
     machine: str,
     manifest: Path | None,
     listen: tuple[str, ...],
+    keys: Path | None,
     trust_network: bool,
     dead_after: str,
     command: str | None,
@@ -150,6 +158,7 @@ def boot(
 ) -> None:
     """Serve a machine's hardware as files over 9P, with a driver for each function that has one."""
     from ..sip.manifest import built_in, load
+    from ..sip.users import load_users
 
     stanzas = load(manifest) if manifest else built_in()
     for name in inside:
@@ -162,7 +171,13 @@ def boot(
     level = Level.parse(isolation, "--isolation") if isolation else None
     with contextlib.ExitStack() as undo:
         path, addresses = _where(listen, command, undo)
-        net = _net(addresses, trust_network, dead_after)
+        net = Net(
+            addresses,
+            load_users(manifest) if manifest else {},
+            _keys(addresses, keys),
+            _trust(addresses, trust_network),
+            tcp.dead_after(dead_after, "--dead-after"),
+        )
         made = make(machine, Wanted(**hardware))
         console = Console(quiet=command is not None and not verbose)
         log = _log(audit, command is None, console)
@@ -212,13 +227,28 @@ def _where(
     return paths[0] if paths else private(default_path()), [a for a in asked if a.on_network]
 
 
-def _net(addresses: Sequence[Address], trust: bool, dead_after: str) -> Net:
-    """What is asked for of the network."""
+def _trust(addresses: Sequence[Address], trust: bool) -> bool:
     if trust and not any(a.kind == "tcp" for a in addresses):
         raise UserError(
             "--trust-network: nothing listens on a tcp! address; add --listen tcp!HOST!PORT"
         )
-    return Net(addresses, {}, trust, tcp.dead_after(dead_after, "--dead-after"))
+    return trust
+
+
+def _keys(addresses: Sequence[Address], keys: Path | None) -> Path | None:
+    """The key file, where it is needed. Raises UserError."""
+    if not any(a.kind == "tls" for a in addresses):
+        if keys is not None:
+            raise UserError(
+                f"--keys {keys}: nothing listens on a tls! address; add --listen tls!HOST!PORT"
+            )
+        return None
+    found = keys or config() / "keys" / "host.pem"
+    if not found.exists():
+        raise UserError(
+            f"no key file {found}; `lux9 keys init` makes one, or name another with --keys"
+        )
+    return found
 
 
 def _log(asked: Path | None, lasting: bool, console: Console) -> AuditLog | None:

@@ -38,6 +38,7 @@ class Net:
 
     addresses: Sequence[Address] = ()
     users: Users = field(default_factory=dict[str, User])
+    keys: Path | None = None  # the key file, for TLS
     trust: bool = False  # whoever comes by plain TCP has the rights of the kernel's owner
     dead_after: float = DEAD_AFTER
 
@@ -91,7 +92,9 @@ class System:
         """Let clients of other hosts in, where that was asked for."""
         net = self.net
         if net.addresses:
-            network = Network(self.kernel, net.users, trust=net.trust, dead_after=net.dead_after)
+            network = Network(
+                self.kernel, net.users, keys=net.keys, trust=net.trust, dead_after=net.dead_after
+            )
             for address in net.addresses:
                 await network.listen(address)
 

@@ -1,38 +1,44 @@
 """A kernel on the network: who is let in over TCP, as whom, and how many.
 
-The identity is the connection's: a client of plain TCP has none, and is the user `none`, unless the kernel's owner
-trusts the network. What each user may do is the manifest's affair (`users.py`).
+The identity is the connection's: over TLS it is the name in the client's certificate; a client of plain TCP has
+none, and is the user `none`, unless the kernel's owner trusts the network. What each user may do is the manifest's
+affair (`users.py`). Nothing that a stranger does takes more than his share: connections, those among them whose
+handshake is not done, the time for that, and lines of the audit are bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections import Counter
+import ssl
+import time
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
-from ..errors import LimitReached, Lux9Error
-from ..ninep import tcp
+from ..errors import LimitReached, PermissionDenied, UserError
+from ..ninep import tcp, tls
 from ..ninep.address import Address
-from ..ninep.server import Connection, serve_socket
 from ..ninep.session import Bounds
 from .dev.proc import Life
-from .kernel import Kernel, Owner, bounds_of, hang_up
-from .process import ALL
+from .guest import Guest
+from .kernel import Kernel, bounds_of
+from .process import ALL, Process
+from .revoked import NAME as REVOKED, Revoked
 from .users import NOBODY, NONE, User, Users
 
 MOST = 256  # connections from the network at once
-SILENT = 30.0  # seconds within which a client has to begin its session
+SHAKING = 64  # those among them whose handshake is not done
 AGAIN = 1.0  # seconds before the next try when the host has no descriptor left
+LOOK = 2.0  # seconds between two looks at whether certificates still count
 TRUSTED = "TRUSTED: everyone who reaches it has the rights of {user}, over hardware and drivers"
 
 
 class Network:
     """The listening sockets of one kernel, and the connections that came by them.
 
-    `trust`: a client of plain TCP has the rights of the kernel's owner. `dead_after`: seconds of silence after which
-    a peer counts as gone.
+    `keys`: the key file for TLS. `trust`: a client of plain TCP has the rights of the kernel's owner. `dead_after`:
+    seconds of silence after which a peer counts as gone.
     """
 
     def __init__(
@@ -40,47 +46,70 @@ class Network:
         kernel: Kernel,
         users: Users = NOBODY,
         *,
+        keys: Path | None = None,
         trust: bool = False,
         dead_after: float = tcp.DEAD_AFTER,
     ) -> None:
         self.kernel, self.trust, self.dead_after = kernel, trust, dead_after
         self.users = {**NOBODY, **users}
+        self.keys = tls.load(keys) if keys is not None else None
+        self.revoked = Revoked(keys.parent / REVOKED) if keys is not None else None
+        self.stranger = Process(0, "network", NONE)  # who is refused, as far as the audit knows
         self.tasks: set[asyncio.Task[None]] = set()
-        self.open = 0  # connections, also those that are still being made
-        self.of: Counter[str] = Counter()  # connections of each user
+        self.guests: set[Guest] = set()
+        self.where: list[Address] = []
         kernel.servers.append(self)
 
     # -- listening
 
     async def listen(self, address: Address) -> list[Address]:
         """Serve an address; where that is, by number. Raises UserError."""
+        context = self._context() if address.kind == "tls" else None
         socks = tcp.listen(address, self.dead_after)
         where = [tcp.name_of(address.kind, sock) for sock in socks]
         for at, sock in zip(where, socks, strict=True):
-            self._task(self._accept(sock))
+            self.task(self._accept(sock, context))
             self._tell(at)
+        self.where += where
         return where
+
+    def _context(self) -> ssl.SSLContext:
+        if self.keys is None:
+            raise UserError("TLS needs a key file; `lux9 keys init` makes one for this host")
+        if not any(at.kind == "tls" for at in self.where):
+            self.task(self._watch())
+        return tls.context(self.keys, server=True)
 
     def _tell(self, at: Address) -> None:
         """In the console, /dev/listen and, where that is dangerous, in the audit."""
-        kernel, users = self.kernel, "user none, by the manifest"
-        if self.trust:
-            users = TRUSTED.format(user=kernel.user)
-            kernel.audit.record(None, "trust-network", str(at), "done", warning=users)
-        kernel.listening.append(f"{at} {users}")
-        kernel.console.log(f"listening on {at}: {users}")
+        kernel, who = self.kernel, "user none, by the manifest"
+        if at.kind == "tls":
+            named = ", ".join(sorted(name for name in self.users if name != NONE))
+            who = f"users {named or '(none in the manifest)'}, by certificate"
+        elif self.trust:
+            who = TRUSTED.format(user=kernel.user)
+            kernel.audit.record(None, "trust-network", str(at), "done", warning=who)
+        kernel.listening.append(f"{at} {who}")
+        kernel.console.log(f"listening on {at}: {who}")
+
+    def shown(self, guest: Guest) -> str:
+        """Where guests of its kind are let in."""
+        return " ".join(str(at) for at in self.where if at.kind == guest.at.kind)
 
     def close(self) -> None:
         """Nobody is let in any more; who is, is the kernel's affair."""
         for task in self.tasks:
             task.cancel()
+        for guest in list(self.guests):
+            guest.close()
 
-    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+    def task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do it meanwhile, at most until the end."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
 
-    async def _accept(self, listening: socket.socket) -> None:
+    async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
         with listening:
             while True:
@@ -90,35 +119,69 @@ class Network:
                     self.kernel.console.log(f"network: accept: {error.strerror or error}")
                     await asyncio.sleep(AGAIN)
                     continue
-                self._task(self._serve(sock))
+                self.task(self._serve(sock, context))
 
-    # -- one connection
-
-    async def _serve(self, sock: socket.socket) -> None:
+    async def _serve(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         """One client, from its first byte on."""
         try:
-            guest = Guest(self, tcp.name_of("tcp", sock, peer=True))
+            at = tcp.name_of("tls" if context else "tcp", sock, peer=True)
         except OSError:  # it is gone already
             sock.close()
             return
+        shaking = sum(guest.shaking for guest in self.guests)
+        if context and shaking >= SHAKING:
+            error = f"{shaking} handshakes are on their way; try again"
+            self.kernel.audit.record(self.stranger, "tls", str(at), "denied", error=error)
+            sock.close()
+            return
+        guest = Guest(self, at)
         try:
-            await guest.serve(sock, NONE)
+            await (guest.secure(sock, context) if context else guest.plain(sock))
         except OSError as error:
             guest.over(error)
 
-    def admit(self, name: str, peer: Address) -> Life:
+    async def _watch(self) -> None:
+        """End whoever's certificate was revoked, or has run out."""
+        while True:
+            await asyncio.sleep(LOOK)
+            for guest in list(self.guests):
+                guest.look()
+
+    # -- who is let in
+
+    def admit(self, guest: Guest) -> Life:
         """A process for a client. Raises Lux9Error with what is in the way."""
-        if self.open > MOST:
+        if len(self.guests) > MOST:
             raise LimitReached(f"{MOST} connections from the network are open; try again later")
-        command = f"{peer.kind} {peer.where} {peer.port}"
-        if name == NONE and self.trust:
+        if guest.peer is not None:
+            self.valid(guest.peer)
+        name, at = guest.name, guest.at
+        command = f"{at.kind} {at.where} {at.port}"
+        if at.kind == "tcp" and self.trust:
             return self.kernel.process("network", caps=ALL, command=command)
         user = self.users[name]
-        if self.of[name] >= user.connections:
+        has = sum(g.life is not None for g in self.guests if g.name == name)
+        if has >= user.connections:
             raise LimitReached(
-                f"{name} has {self.of[name]} connections, limit {user.connections}; raise it in the manifest"
+                f"{name} has {has} connections, limit {user.connections}; raise it in the manifest"
             )
         return self._life(user, command)
+
+    def valid(self, peer: tls.Peer) -> None:
+        """Whether a certificate's holder may come. Raises Lux9Error."""
+        if peer.name not in self.users or peer.name == NONE:
+            raise PermissionDenied(
+                f"{peer.name!r} has a certificate, and no [[user]] of that name is in the manifest of this kernel"
+            )
+        since = self.revoked.since(peer.serial) if self.revoked else None
+        if since is not None:
+            raise PermissionDenied(
+                f"the certificate {peer.serial} of {peer.name} was revoked on {since}; ask for a new one"
+            )
+        if time.time() > peer.until:
+            raise PermissionDenied(
+                f"the certificate {peer.serial} of {peer.name} has expired on {peer.expires}; ask for a new one"
+            )
 
     def bounds(self, name: str) -> Bounds:
         """What one session of a user may hold at once."""
@@ -134,64 +197,3 @@ class Network:
             limits=user.limits,
             group=user.group(),
         )
-
-
-class Guest:
-    """One client of the network, from its coming to its end."""
-
-    def __init__(self, network: Network, peer: Address) -> None:
-        self.network, self.kernel, self.peer = network, network.kernel, peer
-        self.name, self.counted = "", True
-        self.life: Life | None = None  # until it is let in
-        network.open += 1
-
-    async def serve(self, sock: socket.socket, name: str) -> None:
-        """Serve a connected socket to whoever is called so."""
-        bounds = self.network.bounds(name)
-        made = await serve_socket(
-            sock,
-            lambda: self.kernel.known(lambda _: lambda _: self._owner(name), bounds, self.lost),
-        )
-        self.took(made)
-
-    def took(self, made: Connection) -> None:
-        """The connection is there: it is told of in /proc, and has some time to say something."""
-        if self.life is None:
-            return
-        self.kernel.holds(self.life, made)
-        self.life.signal = lambda what: hang_up(made.transport, what)
-        asyncio.get_running_loop().call_later(SILENT, self._begun, made)
-
-    def _owner(self, name: str) -> Owner:
-        """Let it in. Raises Lux9Error."""
-        audit, target = self.kernel.audit, str(self.peer)
-        try:
-            life = self.network.admit(name, self.peer)
-        except Lux9Error as error:
-            audit.record(None, "connect", target, "denied", name=name, error=error.message)
-            raise
-        self.name, self.life = name, life
-        self.network.of[name] += 1
-        audit.record(life.process, "connect", target, "allowed")
-        return Owner(self.kernel, life, trusted=True)
-
-    def _begun(self, made: Connection) -> None:
-        """Whoever has said nothing by now does not keep a place."""
-        if made.session.dialect is None and not made.transport.is_closing():
-            made.transport.abort()
-
-    def lost(self, connection: Connection) -> None:
-        """Its connection has ended."""
-        self.over(connection.why)
-
-    def over(self, why: Exception | None) -> None:
-        """It is gone."""
-        if not self.counted:
-            return
-        self.counted = False
-        self.network.open -= 1
-        if self.life is not None:
-            self.network.of[self.name] -= 1
-            gone = why is None or isinstance(why, ConnectionResetError | BrokenPipeError)
-            process, said = self.life.process, "hung up" if gone else str(why)
-            self.kernel.audit.record(process, "disconnect", str(self.peer), "done", why=said)

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import AsyncGenerator, AsyncIterator
+from pathlib import Path
 from typing import Self
 
 from ..errors import Disconnected, Lux9Error
@@ -23,9 +24,8 @@ from ..wire.messages import OREAD, OWRITE, P9, Stat
 from ..wire.node import Bytes
 from .ahead import Ahead
 from .caller import Caller
-from .loopwire import connect
+from .loopwire import LoopWire, connect, dialled
 from .paths import Opened, Paths
-from .wires import dial
 
 
 class AsyncClient:
@@ -35,15 +35,24 @@ class AsyncClient:
         self.caller, self.paths = caller, paths
 
     @classmethod
-    async def connect(cls, addr: str, aname: str = "", version: str = P9.version) -> Self:
-        """Connect to `unix!PATH` or `fd!N` and attach, in a dialect. Raises UserError when nobody is there."""
-        return await cls.over(dial(addr), aname, version)
+    async def connect(
+        cls, addr: str, aname: str = "", version: str = P9.version, keys: Path | None = None
+    ) -> Self:
+        """Connect to an address (`address.py`) and attach, in a dialect. Raises UserError when nobody is there.
+
+        `keys`: the key file for TLS, else $LUX9_KEYS or the user's own.
+        """
+        caller = Caller(dialect=named(version))
+        return await cls._attached(caller, await dialled(caller, addr, keys), aname)
 
     @classmethod
     async def over(cls, sock: socket.socket, aname: str = "", version: str = P9.version) -> Self:
         """The same on a socket that is connected."""
         caller = Caller(dialect=named(version))
-        wire = await connect(caller, sock)
+        return await cls._attached(caller, await connect(caller, sock), aname)
+
+    @classmethod
+    async def _attached(cls, caller: Caller, wire: LoopWire, aname: str) -> Self:
         try:
             return cls(caller, Paths(caller, await caller.start(aname)))
         except Lux9Error:

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from ..errors import Disconnected, Lux9Error
@@ -47,9 +48,14 @@ class Client:
         return self.paths.root
 
     @classmethod
-    def dial(cls, addr: str, aname: str = "", version: str = P9.version) -> Self:
-        """Connect to `unix!PATH` or `fd!N` and attach, in a dialect. Raises UserError when nobody is there."""
-        return cls.over(dial(addr), aname, version)
+    def dial(
+        cls, addr: str, aname: str = "", version: str = P9.version, keys: Path | None = None
+    ) -> Self:
+        """Connect to an address (`address.py`) and attach, in a dialect. Raises UserError when nobody is there.
+
+        `keys`: the key file for TLS, else $LUX9_KEYS or the user's own.
+        """
+        return cls.over(dial(addr, keys), aname, version)
 
     @classmethod
     def over(cls, sock: socket.socket, aname: str = "", version: str = P9.version) -> Self:

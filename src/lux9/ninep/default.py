@@ -6,6 +6,7 @@ import os
 from pathlib import Path
 
 VARIABLE = "LUX9_ADDR"
+KEYS = "LUX9_KEYS"
 
 
 def default_path() -> Path:

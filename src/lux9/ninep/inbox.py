@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 FIRST = 1 << 16
+LEAST = 1 << 14  # bytes of room that there always are: a record of TLS (`tls.py`)
 HEADER = 7  # bytes of a message from which `receive` looks at its size
 
 
@@ -47,7 +48,7 @@ class Inbox:
 
     def _fit(self, size: int) -> None:
         """Make room for a message of `size` bytes; `receive` has seen its header and refused sizes over msize."""
-        if size > len(self.buffer):
+        if size > len(self.buffer) - LEAST:
             grown = bytearray(size + FIRST)
             grown[: self.have] = self.buffer[: self.have]
             self.buffer, self.view = grown, memoryview(grown)

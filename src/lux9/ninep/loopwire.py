@@ -5,12 +5,16 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, cast
 
 from ..errors import ProtocolError
 from ..wire.node import Bytes
+from .address import parse
 from .caller import Caller
 from .inbox import Inbox
+from .tcp import ended
+from .wires import dial
 
 
 class LoopWire(asyncio.BufferedProtocol):
@@ -46,7 +50,7 @@ class LoopWire(asyncio.BufferedProtocol):
         """Everything that waits fails; whoever was to be told of it may say why."""
         if self.on_lost is not None:
             self.on_lost()
-        self.caller.lost()
+        self.caller.lost(ended(exc if isinstance(exc, OSError) else None))
 
     def send(self, parts: list[Bytes]) -> None:
         """Hand them to the loop."""
@@ -74,3 +78,16 @@ async def connect(
     loop: Any = asyncio.get_running_loop()
     _, wire = await loop.create_connection(lambda: LoopWire(caller, lost), sock=sock)
     return cast("LoopWire", wire)
+
+
+async def dialled(caller: Caller, addr: str, keys: Path | None = None) -> LoopWire:
+    """Put a caller on the loop, behind a connection to an address. Raises UserError with the remedy."""
+    address = parse(addr)
+    if address.kind != "tls":
+        local = not address.on_network
+        return await connect(caller, dial(addr) if local else await asyncio.to_thread(dial, addr))
+    from . import secure  # which takes its time, and few programs need
+
+    wire = LoopWire(caller)
+    await secure.dial(address, keys, lambda: wire)
+    return wire

@@ -7,10 +7,11 @@ seconds is ended by the host's kernel (tcp(7): SO_KEEPALIVE, TCP_USER_TIMEOUT), 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import socket
 
-from ..errors import UserError
+from ..errors import Disconnected, Lux9Error, PermissionDenied, UserError
 from .address import Address
 
 DEAD_AFTER = 30.0  # seconds without a sign of life, unless $LUX9_DEAD_AFTER says otherwise
@@ -92,6 +93,18 @@ def listen(address: Address, seconds: float = DEAD_AFTER) -> list[socket.socket]
             raise UserError(f"{address}: cannot listen: {error.strerror or error}") from None
         undo.pop_all()
     return socks
+
+
+def ended(error: OSError | None) -> Lux9Error:
+    """The end of a connection, as whoever waits on it is told."""
+    if error is None:
+        return Disconnected("the other side hung up")
+    said = error.strerror or str(error) or "closed"
+    if isinstance(error, PermissionError):  # by an alert of TLS
+        return PermissionDenied(said)
+    if error.errno == errno.ETIMEDOUT:
+        return Disconnected(f"no sign of life from the other side: {said}")
+    return Disconnected(said)
 
 
 def _families(address: Address) -> list[tuple[socket.AddressFamily, str]]:

@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from ..errors import Disconnected, ProtocolError, UserError
+from ..errors import ProtocolError, UserError
 from ..wire.node import Bytes
 from . import tcp
 from .address import parse
@@ -43,7 +43,7 @@ class SocketWire:
                     self.take()
             except OSError as error:
                 self._last_words()
-                self._lost(error.strerror or "closed")
+                self._lost(error)
                 return
 
     def wait(self) -> None:
@@ -59,10 +59,10 @@ class SocketWire:
                 self._until(select.POLLIN)
             return
         except OSError as error:
-            self._lost(error.strerror or "closed")
+            self._lost(error)
             return
         if not count:
-            self._lost("the other side hung up")
+            self._lost()
             return
         self.taking = True
         try:
@@ -83,8 +83,8 @@ class SocketWire:
         poll.register(self.sock, events)
         return any(came & select.POLLIN for _, came in poll.poll(limit))
 
-    def _lost(self, why: str) -> None:
-        self.caller.lost(Disconnected(why))
+    def _lost(self, error: OSError | None = None) -> None:
+        self.caller.lost(tcp.ended(error))
 
     def pause(self, seconds: float) -> None:
         """The other side is another process."""
@@ -145,9 +145,13 @@ class DirectWire:
         self.caller.lost()
 
 
-def dial(addr: str) -> socket.socket:
-    """A connected socket for an address (`address.py`). Raises UserError with the remedy."""
+def dial(addr: str, keys: Path | None = None) -> socket.socket:
+    """A connected socket for an address (`address.py`); `keys` is a file for TLS. Raises UserError with the remedy."""
     address = parse(addr)
+    if address.kind == "tls":
+        from . import tls
+
+        return tls.dial(address, keys)
     if address.kind == "fd":
         return socket.socket(fileno=int(address.where))
     if address.kind == "tcp":

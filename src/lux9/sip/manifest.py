@@ -43,6 +43,7 @@ CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 BUILT_IN = "drivers.toml"
+USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
 KEYS = (
     *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
     *("namespace", "mount", "restart", "hold", "repeats", "isolation", "dma", "read", "limits"),
@@ -56,27 +57,38 @@ def built_in() -> list[Stanza]:
 
 def load(path: Path) -> list[Stanza]:
     """A manifest file. Raises UserError with file, line, driver and key."""
+    return parse(read(path), str(path))
+
+
+def read(path: Path) -> str:
+    """A manifest's text. Raises UserError."""
     try:
-        return parse(path.read_text(), str(path))
+        return path.read_text()
     except OSError as error:
         raise UserError(f"{path}: {error.strerror}") from None
     except UnicodeDecodeError as error:
         raise UserError(f"{path}: not UTF-8 text: {error.reason} at byte {error.start}") from None
 
 
-def parse(text: str, where: str) -> list[Stanza]:
-    """The stanzas of a manifest's text. Raises UserError."""
+def toml(text: str, where: str) -> dict[str, Any]:
+    """What a manifest's text says. Raises UserError."""
     try:
-        table = tomllib.loads(text)
+        return tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UserError(f"{where}: {error}") from None
-    for name, stanza in table.items():
+
+
+def parse(text: str, where: str) -> list[Stanza]:
+    """The stanzas of a manifest's text. Raises UserError."""
+    table = toml(text, where)
+    drivers = {name: stanza for name, stanza in table.items() if name != USERS}
+    for name, stanza in drivers.items():
         if not isinstance(stanza, dict):
             raise UserError(
                 f"{where}:{line_of(text, '', name)}: {name} = {stanza!r} is not a stanza; "
                 f"write [{name}] and its keys below"
             )
-    return [Reader(name, stanza, text, where).stanza() for name, stanza in table.items()]
+    return [Reader(name, stanza, text, where).stanza() for name, stanza in drivers.items()]
 
 
 def line_of(text: str, name: str, key: str) -> int:
@@ -115,7 +127,9 @@ def limit(key: str, value: object) -> int:
 
 
 class Reader:
-    """One stanza of a manifest. Whatever is wrong with it is told with file, line and key."""
+    """One table of a manifest. Whatever is wrong with it is told with file, line and key."""
+
+    keys: tuple[str, ...] = KEYS
 
     def __init__(self, name: str, table: Mapping[str, Any], text: str, where: str) -> None:
         self.name, self.table, self.text, self.where = name, table, text, where
@@ -128,9 +142,7 @@ class Reader:
     def stanza(self) -> Stanza:
         """All of it."""
         t = self.table
-        for key in t:
-            if key not in KEYS:
-                raise self.wrong(key, f"unknown key {key!r}; known: {' '.join(KEYS)}")
+        self.known()
         if not NAME.fullmatch(self.name):
             raise self.wrong(
                 "", f"{self.name!r} is no name: a letter, then letters, digits and _.-"
@@ -158,6 +170,12 @@ class Reader:
             read=self.texts("read"),
             where=self.where,
         )
+
+    def known(self) -> None:
+        """Refuse what it does not have."""
+        for key in self.table:
+            if key not in self.keys:
+                raise self.wrong(key, f"unknown key {key!r}; known: {' '.join(self.keys)}")
 
     def texts(self, key: str) -> tuple[str, ...]:
         """A string, or a list of strings."""
