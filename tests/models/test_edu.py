@@ -194,7 +194,7 @@ class TestCards:
     @pytest.mark.parametrize(
         ("text", "said"),
         [
-            ("nonesuch", "it has: edu"),
+            ("nonesuch", "it has: edu ahci"),
             ("edu,addr=0", "is taken"),
             ("edu,addr=20", "not a number below 0x20"),
             ("edu,addr=x", "not a number"),

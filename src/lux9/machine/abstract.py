@@ -58,6 +58,22 @@ class Lack(NamedTuple):
 
 
 @runtime_checkable
+class Workbench(Protocol):
+    """A machine whose hardware a command changes while it runs, as a hand changes what is real.
+
+    Each is told by `report` as if it had happened by itself. All raise UserError or BadArgument with the remedy.
+    """
+
+    async def insert(self, card: str) -> Bdf:
+        """Plug a card in, in the words of `lux9 boot --device`; where it is."""
+        ...
+
+    async def pull(self, bdf: Bdf) -> None:
+        """Pull a card out, whatever it is doing. Raises NotFound."""
+        ...
+
+
+@runtime_checkable
 class Machine(Protocol):
     """PCI hardware: configuration space, memory, ports, arenas, interrupts.
 

@@ -1,6 +1,7 @@
 """The cards that a board of models can be given, by the names that QEMU has for them.
 
 edu                   in the first free slot
+ahci                  another disk controller, with no disks
 edu,addr=5            in a slot, `5` or `5.1` with the function, hexadecimal as QEMU takes it
 """
 
@@ -9,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 
 from ..errors import UserError
+from .ahci import Ahci
 from .edu import Edu
 from .pci import PciFunction
 
@@ -20,7 +22,11 @@ def _edu(options: Options) -> PciFunction:
     return Edu() if mask is None else Edu(_number(mask, "dma_mask"))
 
 
-CARDS: dict[str, Callable[[Options], PciFunction]] = {"edu": _edu}
+def _ahci(options: Options) -> PciFunction:
+    return Ahci()
+
+
+CARDS: dict[str, Callable[[Options], PciFunction]] = {"edu": _edu, "ahci": _ahci}
 
 
 def card(text: str, taken: Collection[int]) -> tuple[int, PciFunction]:

@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from lux9.arch import pci as arch
-from lux9.errors import BadArgument, DeviceError, DeviceGone, LimitReached, NoMemory, UserError
+from lux9.errors import (
+    BadArgument,
+    DeviceError,
+    DeviceGone,
+    LimitReached,
+    NoMemory,
+    NotFound,
+    UserError,
+)
 from lux9.machine.abstract import Machine
 from lux9.machine.functions import Config, FunctionInfo
 from lux9.machine.qemu import Board, Medium, Qemu
@@ -284,13 +292,13 @@ def test_resets() -> None:
             "q35",
             "pcie-root-port,id=bus,slot=1",
             "e1000e,id=card,bus=bus",
-            ("nvme", {"bus": "bus", "serial": "x"}),
+            "nvme,bus=bus,serial=x",
         ),
-        ("pc", "edu", "e1000,id=card", ("e1000", {"bus": "pci.0"})),
+        ("pc", "edu", "e1000,id=card", "e1000,bus=pci.0"),
     ],
 )
 def test_a_card_is_pulled_out_and_another_plugged_in(
-    kind: str, slot: str, card: str, other: tuple[str, dict[str, str]]
+    kind: str, slot: str, card: str, other: str
 ) -> None:
     async def work() -> None:
         async with started(slot, card, kind=kind) as r:
@@ -303,14 +311,19 @@ def test_a_card_is_pulled_out_and_another_plugged_in(
             assert r.machine.mem_read(base + 8, 1) == 0xFF
             assert r.machine.config_read(info.bdf, 0, 4) == ONES
             assert len(r.machine.known) == count - 1
-            driver, properties = other
-            bdf = await r.machine.plug(driver, "new", **properties)
+            bdf = await r.machine.insert(other)
             new = next(f for f in r.machine.known if f.bdf == bdf)
             assert new.bars[0].address
             r.machine.config_write(bdf, 4, 2, 2)
             assert r.machine.mem_read(new.bars[0].address + 8, 4) != ONES
-            with pytest.raises(BadArgument, match="device_add"):
-                await r.machine.plug("no-such-card", "x")
+            await r.machine.pull(bdf)
+            assert r.machine.config_read(bdf, 0, 4) == ONES
+            with pytest.raises(BadArgument, match="device_add no-such-card: 'no-such-card' is not"):
+                await r.machine.insert("no-such-card")
+            with pytest.raises(BadArgument, match="is part of the board"):
+                await r.machine.pull(0x1F << 3 if kind == "q35" else 0)
+            with pytest.raises(NotFound, match=r"00:1c\.0 has no card"):
+                await r.machine.pull(0x1C << 3)
 
     run(work)
 

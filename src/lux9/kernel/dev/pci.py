@@ -15,6 +15,7 @@ from ...arch.pci import (
 )
 from ...errors import ControlError
 from ...machine.functions import FunctionInfo
+from ...pending import Maybe, run
 from ...regs import RO, Block, Reg, Register
 from ...tree import Dir, Raw, entries, raw, text, verb
 from ..hardware import Function, Hardware
@@ -39,13 +40,23 @@ class PciDir(Dir):
 
     @text(0o664)
     def ctl(self) -> str:
-        """How many functions there are; takes `rescan`."""
+        """How many functions there are; takes the commands below."""
         return f"devices: {len(self.hardware.functions)}\n"
 
     @verb(0)
     def rescan(self) -> None:
         """Look for functions that came or went."""
         self.hardware.bus.rescan(self.process)
+
+    @verb(1, rest=True)
+    def plug(self, card: str) -> Maybe[str | None]:
+        """Plug a card into an emulated machine, as `lux9 boot --device` names it; where it is can be read back."""
+        return run(self.hardware.bench.plug(self.process, card)).map(lambda name: f"{name}\n")
+
+    @verb(1)
+    def unplug(self, function: str) -> Maybe[str | None]:
+        """Pull a card out of an emulated machine, whatever it is doing."""
+        return run(self.hardware.bench.unplug(self.process, function)).map(lambda _: None)
 
     @text(0o444)
     def bus(self) -> str:

@@ -13,6 +13,7 @@ from ...machine.abstract import PLUGGED, PULLED, Machine
 from ...machine.functions import scan as scan_functions
 from ..process import Cap, Process
 from .access import BarFile, SpaceFile, open_bar
+from .bench import Bench
 from .bus import Bus, Scan
 from .config import ConfigFile
 from .context import ENDED, Auditor, Context
@@ -57,6 +58,7 @@ class Hardware:
         self.bus = Bus(self.context, scan)
         self.irq = Interrupts(self.context, self.bus, storm)
         self.dma = Dma(self.context)
+        self.bench = Bench(self.context)
         self._quiescer = Quiescer(self.context, self.bus, self.irq, self.dma)
         self.watchers: list[Callable[[str, bool], None]] = []  # told what was plugged in (or out)
 

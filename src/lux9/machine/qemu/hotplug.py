@@ -8,17 +8,21 @@ to the drivers this is a card that is pulled out.
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from collections.abc import Iterator
 from typing import Any, cast
 
 from ...arch import pci as arch
-from ...errors import DeviceTimeout, NotFound
+from ...errors import BadArgument, DeviceTimeout, NotFound
 from ..abstract import Bdf, Machine
 from ..functions import Config, FunctionInfo
 from .qmp import Monitor
 
 LED_ON, LED_OFF = 1, 3
 EJECT, SELECT = 0xAE08, 0xAE10  # QEMU, docs/specs/acpi_pci_hotplug
+ON_A_PORT = "boot with --device pcie-root-port,id=NAME,slot=1, and plug the card with bus=NAME"
+_numbers = itertools.count(1)
 LIMIT = 5.0  # seconds until a device that was let go of is gone
 
 
@@ -29,6 +33,33 @@ async def place(monitor: Monitor, id: str) -> Bdf:
             if found["qdev_id"] == id:
                 return int(found["bus"]) << 8 | int(found["slot"]) << 3 | int(found["function"])
     raise NotFound(f"QEMU has no device {id!r} on its buses")
+
+
+async def add(monitor: Monitor, card: str) -> str:
+    """`device_add` with a card in `-device`'s words; its id, ours where it has none. Raises BadArgument."""
+    found = re.search(r"(?:^|,)id=([^,]*)", card)
+    id = found[1] if found else f"lux9-{next(_numbers)}"
+    line = card if found else f"{card},id={id}"
+    said: str = await monitor.do("human-monitor-command", command_line=f"device_add {line}")
+    if said.strip():
+        text = " ".join(said.removeprefix("Error: ").split())
+        hint = f"; {ON_A_PORT}" if "hotplug" in text else ""
+        raise BadArgument(f"qemu: device_add {card}: {text}{hint}")
+    return id
+
+
+async def name_of(monitor: Monitor, bdf: Bdf) -> str:
+    """The id of the device at `bdf`. Raises NotFound, BadArgument for what has none."""
+    where = (bdf >> 8, bdf >> 3 & 31, bdf & 7)
+    for bus in await monitor.do("query-pci"):
+        for found in _walk(bus["devices"]):
+            if (found["bus"], found["slot"], found["function"]) == where:
+                if found["qdev_id"]:
+                    return str(found["qdev_id"])
+                raise BadArgument(
+                    f"{arch.bdf_text(bdf)} is part of the board, or has no id; give it one: --device …,id=NAME"
+                )
+    raise NotFound(f"{arch.bdf_text(bdf)} has no card")
 
 
 def _walk(devices: list[Any]) -> Iterator[Any]:

@@ -14,7 +14,7 @@ from ...arch import ich9
 from ...arch.pci import NO_FUNCTION, Command, Header0, bdf_text
 from ...errors import DeviceError, DeviceGone, UserError
 from .. import firmware
-from ..abstract import Arena, Bdf, Lack, Message, Report, Sink
+from ..abstract import PLUGGED, PULLED, Arena, Bdf, Lack, Message, Report, Sink
 from ..controllers import by_class
 from ..functions import FunctionInfo
 from ..reset import by_config
@@ -144,16 +144,20 @@ class Qemu:
         assert self._monitor is not None, "the machine was not started"
         return self._monitor
 
-    async def plug(self, driver: str, id: str, **properties: object) -> Bdf:
-        """Plug a device in (`device_add`), and find it a place. Raises BadArgument with QEMU's words."""
-        await self.monitor.command("device_add", {"driver": driver, "id": id, **properties})
+    async def insert(self, card: str) -> Bdf:
+        """Plug a card in, as `-device` has it, and find it a place. Raises BadArgument with QEMU's words."""
+        id = await hotplug.add(self.monitor, card)
         bdf = await hotplug.place(self.monitor, id)
         if (slot := hotplug.slot_of(self, self.known, bdf)) is not None:
             hotplug.power(slot, True)
         self.assign()
         bdf = await hotplug.place(self.monitor, id)  # as the buses are numbered now
-        self._report(bdf_text(bdf), f"plugged in: {driver}")
+        self._report(bdf_text(bdf), PLUGGED)
         return bdf
+
+    async def pull(self, bdf: Bdf) -> None:
+        """Pull a card out. Raises NotFound, BadArgument where it has no name in QEMU."""
+        await self.unplug(await hotplug.name_of(self.monitor, bdf))
 
     async def unplug(self, id: str) -> None:
         """Pull a device out without a word to anybody: its registers read all ones from here."""
@@ -170,7 +174,7 @@ class Qemu:
             raise
         self.assign()
         for each in gone:
-            self._report(each.name, "pulled out")
+            self._report(each.name, PULLED)
             self.events.wake(each.bdf)
 
     @property

@@ -12,7 +12,8 @@ from collections.abc import Callable, Iterable
 from functools import partial
 
 from ...arch.pci import CONFIG_SIZE, bdf_text
-from ...errors import DeviceGone
+from ...errors import BadArgument, DeviceGone, NotFound
+from ...models.cards import card as make_card
 from ...models.pci import MASTER, Bus, DmaFault, Fault, PciFunction, Region
 from ...models.q35 import HostBridge, Lpc
 from .. import firmware
@@ -31,6 +32,7 @@ from .router import Router
 
 MEMORY = 16 << 30  # arenas in all; pages are there when they are touched
 NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9]+)\b")
+CHIPSET = (0x00, 0x1F)  # devices: the host bridge; LPC, SATA, SMBus
 WINDOW = 1 << 20  # a message is a write to this much from ADDRESS
 
 
@@ -128,6 +130,23 @@ class Sim:
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
         self.remap()
+
+    async def insert(self, card: str) -> Bdf:
+        """Plug a card of `models.cards` in, where it asks to be or in the first free slot."""
+        devfn, fn = make_card(card, list(self.bus.functions))
+        self.plug(fn, devfn)
+        return devfn
+
+    async def pull(self, bdf: Bdf) -> None:
+        """Pull a card out. Raises NotFound, BadArgument for what is soldered to the board."""
+        fn = self.function(bdf)
+        if fn is None:
+            raise NotFound(f"{bdf_text(bdf)} has no card")
+        if bdf >> 3 in CHIPSET:
+            raise BadArgument(
+                f"{fn.name} is part of the board; `lux9 boot --fault` can have it gone"
+            )
+        self.unplug(fn)
 
     def order(self, rule: Rule) -> None:
         """One more fault, from now on."""
