@@ -6,6 +6,7 @@ missed; recording never waits for anybody.
 
 from __future__ import annotations
 
+import asyncio
 import json
 import time
 from collections import deque
@@ -15,8 +16,10 @@ from ..pending import Maybe, Pending
 from ..wire.node import Bytes
 from .auditlog import AuditLog
 from .process import Process
+from .repeats import EVERY
 
 KEEP = 10_000
+DENIED = "denied"
 DONE = "done"  # what was done to a process, not by it: always recorded
 
 
@@ -94,26 +97,73 @@ class Follower:
         """Nothing is held."""
 
 
+Later = Callable[[float, Callable[[], None]], asyncio.TimerHandle]
+
+
 class Audit:
     """The journal of verdicts, a JSON object a line; `log`: where it is kept on disk, too."""
 
     def __init__(self, clock: Callable[[], float] = time.time, log: AuditLog | None = None) -> None:
         self.journal, self.clock, self.log = Journal(), clock, log
+        self.repeating: dict[int, Process] = {}
+        self.later: Later | None = None  # an event loop's call_later, once there is one
+        self.timer: asyncio.TimerHandle | None = None
 
     def record(
         self, who: Process | None, action: str, target: str, verdict: str, **detail: object
     ) -> None:
         """One entry. `verdict` is allowed, denied or done; `detail` what else there is to know.
 
-        Who causes more of them than anybody could want to read is told of by their number: nobody drives the
-        record of what he did out of the journal, or the disk full, by doing it again and again.
+        What is denied again within a second is counted, and told by its number of `times`. Who causes more entries
+        than anybody could want to read is told of by a number, too: nobody drives the record of what he did out of
+        the journal, or the disk full, by doing it again and again.
         """
+        if who is not None and verdict == DENIED:
+            self._wait(who)
+            if who.repeats.again((action, target), detail):
+                return
+        self._record(who, action, target, verdict, detail)
+
+    def _record(
+        self,
+        who: Process | None,
+        action: str,
+        target: str,
+        verdict: str,
+        detail: Mapping[str, object],
+    ) -> None:
         if who is not None:
             if verdict != DONE and not who.audited.take():
                 return
             if missed := who.audited.tell():
                 self._add(who, "audit", "-", DONE, {"missed": missed})
         self._add(who, action, target, verdict, detail)
+
+    # -- what is repeated
+
+    def _wait(self, who: Process) -> None:
+        """See that what this process repeats is told."""
+        self.repeating[who.number] = who
+        if self.timer is None and self.later is not None:
+            self.timer = self.later(EVERY, self._due)
+
+    def _due(self) -> None:
+        self.timer = None
+        for who in list(self.repeating.values()):
+            self._tell(who)
+            if not who.repeats.counts:
+                del self.repeating[who.number]
+        if self.repeating and self.later is not None:
+            self.timer = self.later(EVERY, self._due)
+
+    def _tell(self, who: Process, all_: bool = False) -> None:
+        for (action, target), times, detail in who.repeats.due(all_):
+            self._record(who, action, target, DENIED, {**detail, "times": times})
+
+    def end(self, who: Process) -> None:
+        """A process is over: tell what it repeated last."""
+        if self.repeating.pop(who.number, None) is not None:
+            self._tell(who, all_=True)
 
     def _add(
         self,
@@ -139,5 +189,9 @@ class Audit:
 
     def close(self) -> None:
         """Write what is left."""
+        for who in list(self.repeating.values()):
+            self.end(who)
+        if self.timer is not None:
+            self.timer.cancel()
         if self.log is not None:
             self.log.close()

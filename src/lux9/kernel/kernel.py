@@ -77,6 +77,10 @@ class Server(Protocol):
         ...
 
 
+REFUSALS = (PermissionDenied, LimitReached, ProtocolError)
+REFUSALS_OF_SIPS = (*REFUSALS, NotFound)  # what a SIP was not given is not there for it
+
+
 class RootDir(Dir):
     """#/: the top of the tree; everything in it is mounted there."""
 
@@ -129,6 +133,7 @@ class Kernel:
 
     async def start(self) -> None:
         """Bring the machine up."""
+        self.audit.later = asyncio.get_running_loop().call_later
         await self.hardware.start()
         self.console.log(f"machine {self.machine.name}: {len(self.hardware.functions)} functions")
 
@@ -186,6 +191,7 @@ class Kernel:
         if life is None:
             return report
         report.quiesced = self.hardware.end(process)
+        self.audit.end(process)
         self.forget_roots(process)
         return report
 
@@ -302,6 +308,8 @@ class Kernel:
         life.files = lambda: _files(made.session)
         life.counts = lambda: (made.session.requests, made.session.errors)
         life.session, life.throttled = made.session, lambda: made.meter.waits
+        life.paused = lambda: made.pauses
+        life.bound = lambda: made.bound(bounds_of(life.process.limits))
 
     def _broke(self, name: str, owner: Process, error: ProtocolError) -> None:
         """A driver's service does not speak 9P."""
@@ -351,7 +359,8 @@ class Owner:
     def refused(self, error: Exception, what: str, path: str) -> None:
         """Refusals go into the audit, our own mistakes into the log."""
         process = self.life.process
-        if isinstance(error, PermissionDenied | LimitReached | ProtocolError) and not error.audited:
+        refusals = REFUSALS_OF_SIPS if process.kind == "sip" else REFUSALS
+        if isinstance(error, refusals) and not error.audited:
             self.kernel.audit.record(process, what, path, "denied", error=error.message)
         elif not isinstance(error, Lux9Error):
             self.kernel.console.log(f"{what} {path} by {process.name}: {error!r}")

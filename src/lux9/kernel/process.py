@@ -16,6 +16,7 @@ from ..errors import LimitReached, PermissionDenied
 from ..machine.abstract import Arena
 from .budget import Budget
 from .recorder import Access
+from .repeats import Repeats
 
 RECENT = 256  # register accesses of each process that are kept for the report of a crash
 
@@ -49,7 +50,7 @@ class Limits:
     fids: int = 4096
     pending: int = 1024
     inflight: int = 16 << 20
-    messages: int = 0  # a second; 0 for any. Who sends more is made to wait
+    messages: int = 100_000  # a second; 0 for any. Who sends more is made to wait
     memory: int = 1 << 30  # bytes of address space, the arena aside
     files: int = 64
     file_size: int = 16 << 20
@@ -75,6 +76,7 @@ class Process:
     state: str = "running"
     started: float = field(default_factory=time.time)
     audited: Budget = field(default_factory=Budget, repr=False, compare=False)
+    repeats: Repeats = field(default_factory=Repeats, repr=False, compare=False)
     recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))
 
     @property

@@ -28,6 +28,11 @@ class Meter:
         self.tokens, self.at, self.counted = float(rate), clock(), 0
         self.empty, self.waits = False, 0
 
+    def set(self, rate: int, session: Counted) -> None:
+        """Another rate, from now on."""
+        self.rate, self.tokens = rate, float(rate)
+        self.at, self.counted = self.clock(), session.requests
+
     def count(self, session: Counted) -> None:
         """Take out what came since the last time."""
         now, requests = self.clock(), session.requests

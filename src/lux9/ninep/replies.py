@@ -101,7 +101,8 @@ class Replies:
         if len(self.waiting) >= self.bounds.pending or self.inflight + size > self.bounds.inflight:
             pending.cancel()
             what = f"{len(self.waiting)} requests wait for {self.inflight} bytes"
-            self.failed(tag, LimitReached(f"{what}; wait for some answers first"), "wait", "")
+            why, f = LimitReached(f"{what}; wait for some answers first"), self.fids.get(fid)
+            self.failed(tag, why, "wait", f.name if f else "")
             return
         self.waiting[tag] = w = Waiting(pending, fid, size)
         self.inflight += size

@@ -49,6 +49,7 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         self.owner, self.bounds, self.after_batch, self.lost = owner, bounds, after_batch, lost
         self.woken = self.paused = False
+        self.pauses = 0  # times that the client did not read its answers
         self.why: Exception | None = None  # the connection ended, where it was not closed
         self.session: Session
         self.transport: asyncio.Transport
@@ -122,6 +123,7 @@ class Connection(asyncio.BufferedProtocol):
     def pause_writing(self) -> None:
         """The client does not read: take no more from it, so that its answers stay bounded."""
         self.paused = True
+        self.pauses += 1
         if not self.transport.is_closing():
             self.transport.pause_reading()
 
@@ -132,6 +134,11 @@ class Connection(asyncio.BufferedProtocol):
             if not self.meter.empty:
                 self.transport.resume_reading()
             self.buffer_updated(0)  # what was left when it was paused
+
+    def bound(self, bounds: Bounds) -> None:
+        """Other bounds, from now on."""
+        self.session.bounds = bounds
+        self.meter.set(bounds.rate, self.session)
 
     def wait(self, seconds: float) -> None:
         """It sent more than it may: take nothing from it for a while."""

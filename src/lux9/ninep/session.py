@@ -21,6 +21,7 @@ from ..errors import (
     LimitReached,
     Lux9Error,
     NotADirectory,
+    NotFound,
     NotSupported,
     ProtocolError,
 )
@@ -256,8 +257,12 @@ class Session(Shortcuts):
         f, node = self.known(t.fid) if clones else self.unopened(t.fid)
         check_names(t.names)
         name = f.below(*t.names)
+
+        def stepped() -> Maybe[Steps]:
+            return after(steps(node, t.names, self.linked), lambda got: self._stepped(got, name))
+
         if t.newfid == t.fid:
-            return after(steps(node, t.names, self.linked), lambda got: _moved(f, got, name))
+            return after(stepped(), lambda got: _moved(f, got, name))
         hold = self.hold(t.newfid, name)
 
         def walked(got: Steps) -> m.Rwalk:
@@ -268,9 +273,13 @@ class Session(Shortcuts):
                 self.learn_walk(t, f, hold, answer)
             return answer
 
-        return self.or_drop(
-            t.newfid, hold, lambda: after(steps(node, t.names, self.linked), walked)
-        )
+        return self.or_drop(t.newfid, hold, lambda: after(stepped(), walked))
+
+    def _stepped(self, got: Steps, name: str) -> Steps:
+        """A walk that ended early is answered by how far it came: whoever audits is told all the same."""
+        if got.node is None:
+            self.owner.refused(NotFound(name), "Twalk", name)
+        return got
 
     def _topen(self, t: m.Topen) -> Maybe[m.Ropen]:
         f, node = self.unopened(t.fid)

@@ -27,6 +27,7 @@ from .sandbox.isolation import Isolation
 from .server import Sip
 from .stanza import Stanza
 from .supervisor import Pace, Supervisor
+from .tally import Tally
 
 READY = 30.0  # seconds that a driver has to answer its first request
 MOST = 1000  # servers
@@ -61,7 +62,10 @@ class Launcher:
         self.events: Journal = Journal()
         self.matching = Matching(kernel, self.stanzas)
         self.starter = Starter(kernel, self.isolation, self._over)
-        self.supervisor = Supervisor(kernel.services, pace or Pace(), self._again, self.enter)
+        self.tally = Tally(kernel.audit)
+        self.supervisor = Supervisor(
+            kernel.services, pace or Pace(), self._again, self.enter, self.tally.look
+        )
         kernel.add_device("i", ("sip", Cap(0), lambda _, life: SipDir(self, life.process)))
         kernel.standard.do("bind '#i' /dev/sip")
         kernel.hardware.watchers.append(self._machine_says)
@@ -227,6 +231,7 @@ class Launcher:
         sip.pulled = sip.suspended = False
         sip.verdict, sip.took = "", 0.0
         sip.output.clear()
+        sip.told.clear()
         sip.over.clear()
         same = [s for s in self.sips if s.stanza.name == sip.stanza.name]
         try:
@@ -266,6 +271,7 @@ class Launcher:
             self._hang_up(sip, posted)
         if self.notebook is not None:
             self.notebook.met(life.process)
+        self.tally.look(sip)
         sip.crash = self.kernel.end(life.process).text(why, sip.output)
         sip.child, sip.last_exit = None, why
         self.kernel.audit.record(life.process, "sip end", sip.name, "done", outcome=why)

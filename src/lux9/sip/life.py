@@ -15,7 +15,6 @@ from ..kernel.namespace import Group
 from ..kernel.process import Cap
 from ..kernel.rights import ROOMS
 from .inside import Inside
-from .repeats import Repeats
 from .sandbox.isolation import Isolation, start
 from .sandbox.judge import Finding
 from .sandbox.level import Level
@@ -99,16 +98,14 @@ class Starter:
             inherit = {CLIENT: theirs.fileno(), SERVICE: served}
             if Cap.DMA in sip.stanza.capabilities:
                 inherit[ARENA] = self.kernel.hardware.dma.arena(life.process).fd
-            repeats = Repeats(partial(self._tried, life))
             child = start(
                 level,
                 sip.stanza,
                 inherit,
                 variables,
                 lambda line: self._said(sip, line),
-                repeats.told,
+                partial(self._tried, life),
             )
-        child.ended.add_done_callback(lambda _: repeats.close())
         self._watch(sip, life, child)
         return child
 
@@ -126,11 +123,10 @@ class Starter:
         sip.say(line)
         self.kernel.console.say(sip.name, line)
 
-    def _tried(self, life: Life, finding: Finding, times: int) -> None:
+    def _tried(self, life: Life, finding: Finding) -> None:
         """Something that its sandbox did not let it do."""
-        more = {"times": times} if times > 1 else {}
         what, target, detail = finding
-        self.kernel.audit.record(life.process, what, target, "denied", **detail, **more)
+        self.kernel.audit.record(life.process, what, target, "denied", **detail)
 
 
 async def _or_end(ended: asyncio.Future[str], ready: asyncio.Future[None]) -> None:

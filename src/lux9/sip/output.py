@@ -19,6 +19,7 @@ class Output:
         self.fd, self.said = fd, said
         self.partial = b""
         self.second, self.count = 0, 0
+        self.waits = 0  # times that it printed too much
         self.loop = asyncio.get_running_loop()
         os.set_blocking(fd, False)
         self.loop.add_reader(fd, self._ready)
@@ -27,6 +28,7 @@ class Output:
         self._read()
         now = time.monotonic()
         if self.fd >= 0 and self.count > MOST and int(now) == self.second:
+            self.waits += 1
             self.loop.remove_reader(self.fd)
             self.loop.call_later(self.second + 1 - now, self._again)
 

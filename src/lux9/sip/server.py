@@ -48,6 +48,7 @@ class Sip:
         self.asked_at = 0.0  # when a probe was sent that has no answer yet, else 0
         self.took = 0.0  # seconds for the last answer
         self.verdict = ""  # why it was killed by us
+        self.told: dict[str, int] = {}  # of what `waits` counts: how much is in the audit
 
     @property
     def pid(self) -> int:
@@ -83,6 +84,15 @@ class Sip:
         """End it at once."""
         if self.child is not None:
             self.child.signal(signal.SIGKILL)
+
+    def waits(self) -> dict[str, int]:
+        """How often it was made to wait in this life, by what it had too much of."""
+        waits: dict[str, int] = {}
+        if self.life is not None:
+            waits |= {"messages": self.life.throttled(), "answers": self.life.paused()}
+        if isinstance(self.child, Child):
+            waits["output"] = self.child.output.waits
+        return waits
 
     @property
     def health(self) -> tuple[str, list[str]]:

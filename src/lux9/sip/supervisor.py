@@ -15,7 +15,6 @@ from typing import Any
 
 from ..errors import Disconnected, Lux9Error, RemoteError
 from ..kernel.services import Services
-from ..wire.messages import Tstat
 from .policy import End
 from .server import Sip
 
@@ -30,7 +29,7 @@ class Pace:
 
 
 class Supervisor:
-    """`start(sip)` starts one again; `retire(sip)` clears away what it served, when it will not come back."""
+    """`start(sip)` starts one again; `enter` gives it a state; `look` is called before each probe."""
 
     def __init__(
         self,
@@ -38,9 +37,10 @@ class Supervisor:
         pace: Pace,
         start: Callable[[Sip], Coroutine[Any, Any, object]],
         enter: Callable[[Sip, str, str], None],
+        look: Callable[[Sip], None],
     ) -> None:
         self.services, self.pace = services, pace
-        self.start, self.enter = start, enter
+        self.start, self.enter, self.look = start, enter, look
         self.tasks: set[asyncio.Task[object]] = set()
         self.closed = False
 
@@ -107,6 +107,7 @@ class Supervisor:
             await asyncio.sleep(self.pace.every)
             if sip.child is not child or sip.state != "running":
                 return
+            self.look(sip)
             if sip.suspended:
                 continue
             wrong = await self._probe(sip)
@@ -116,16 +117,15 @@ class Supervisor:
                 return
 
     async def _probe(self, sip: Sip) -> str:
-        """Ask for the stat of its root; what is wrong with the answer, or nothing."""
+        """Ask for the stat of its root, in its own dialect; what is wrong with the answer, or nothing."""
         posted = self.services.posted.get(sip.name)
         if posted is None or not posted.answers:
             await asyncio.sleep(self.pace.grace)  # it may be about to end, and to say why
             return "its service hung up, and it went on without"
         sip.asked_at = began = time.monotonic()
         try:
-            await asyncio.wait_for(
-                posted.service.caller.submit(Tstat(posted.service.root_fid)), self.pace.limit
-            )
+            service = posted.service
+            await asyncio.wait_for(service.caller.stat(service.root_fid), self.pace.limit)
         except TimeoutError:
             if time.monotonic() - began < self.pace.limit + 1.0:  # else it was we who were late
                 return f"it did not answer a probe within {self.pace.limit:g} s"

@@ -43,6 +43,17 @@ class Noise(Attacks):
         return f"refusals: {asked} and no more\n"
 
     @text(0o444)
+    def peeping(self) -> str:
+        """Open files of the host as fast as it goes, each worth a look of the kernel's."""
+        end, tried = time.monotonic() + 2.0, 0
+        while time.monotonic() < end:
+            try:
+                os.open("/etc/shadow", os.O_RDONLY)
+            except OSError:
+                tried += 1
+        return f"peeping: {tried} and no more\n"
+
+    @text(0o444)
     def chatter(self) -> str:
         """Print more than anybody can read, and a line without an end."""
         end, printed = time.monotonic() + 2.0, 0

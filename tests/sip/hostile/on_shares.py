@@ -74,6 +74,24 @@ class OnShares(Attacks):
         return str(tries)
 
     @text(0o444)
+    def forks(self) -> str:
+        """As many processes as it is let, which stay."""
+        tries = Tries()
+        tries.until("forks", lambda n: os.fork() or threading.Event().wait())
+        return str(tries)
+
+    @text(0o444)
+    def descriptors(self) -> str:
+        """Open as many files as it is let, each in another way."""
+        tries, have = Tries(), list[int]()
+        tries.until("dup", lambda n: have.append(os.dup(0)))
+        tries("open", lambda: os.open("/dev/null", os.O_RDONLY))
+        tries("pipe", os.pipe)
+        for fd in have:
+            os.close(fd)
+        return str(tries)
+
+    @text(0o444)
     def disk(self) -> str:
         """Fill the host's disk, or its memory by way of files."""
         tries, chunk = Tries(), bytes(1 << 20)

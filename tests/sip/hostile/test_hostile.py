@@ -10,8 +10,10 @@ import pytest
 from lux9.errors import Lux9Error
 from lux9.kernel.process import Cap, Limits
 from lux9.ninep.client import Client
+from lux9.sip.sandbox.cgroup import THREADS
 from lux9.sip.server import Sip
 from lux9.sip.stanza import Stanza
+from tests.sip.hostile.on_host import CALLS, FILES, SETTINGS
 from tests.sip.hostile.rig import TESTS, Rig
 
 NONE = Cap(0)
@@ -53,8 +55,9 @@ def bounded(lines: list[str]) -> dict[str, int]:
     }
 
 
-def targets(rig: Rig, sip: Sip, what: str = "") -> list[str]:
-    return [e["target"] for e in rig.audited(sip) if what in e["what"]]
+def denied(rig: Rig, sip: Sip, what: str) -> set[str]:
+    """What of it the audit has as denied: the targets."""
+    return {e["target"] for e in rig.audited(sip) if e["what"] == what}
 
 
 def bar5(rig: Rig, function: str) -> int:
@@ -72,7 +75,10 @@ def test_devices_without_the_capability(rig: Rig) -> None:
     lines = rig.attack("devices")
     show(lines)
     all_refused(lines, 24)
-    assert {"#m", "#I", "#D", "#P", "#i"} <= set(targets(rig, sip))
+    assert {"#m", "#I", "#D", "#P", "#i", "#c", "#s"} <= denied(rig, sip, "Tattach")
+    files = {"/dev/mem", "/dev/io", "/dev/irq", "/dev/dma", "/dev/sip", "/dev/audit", "/dev/sdE0"}
+    assert files <= {"/".join(x.split("/")[:3]) for x in denied(rig, sip, "Twalk")}
+    assert "/proc/self/ns" in denied(rig, sip, "write")
 
 
 def test_memory_that_is_not_its_own(rig: Rig) -> None:
@@ -91,8 +97,9 @@ def test_memory_that_is_not_its_own(rig: Rig) -> None:
     lines = rig.attack("memory")
     show(lines)
     all_refused(lines, 2 * len(places))
-    denied = targets(rig, sip, "mem ")
-    assert {hex(place) for place in places} - {hex(own + 0x0FFE)} <= set(denied)
+    wanted = {hex(place) for place in places} - {hex(own + 0x0FFE)}
+    assert wanted <= denied(rig, sip, "mem read")
+    assert wanted <= denied(rig, sip, "mem write")
 
 
 def test_configuration_space(rig: Rig) -> None:
@@ -101,7 +108,9 @@ def test_configuration_space(rig: Rig) -> None:
     lines = rig.attack("config")
     show(lines)
     all_refused(lines)
-    assert targets(rig, sip)
+    offsets = {"0x24", "0x84", "0x82", "0x3c"}
+    assert denied(rig, sip, "config write") >= {f"0000:00:03.0 config {at}" for at in offsets}
+    assert denied(rig, sip, "pci master") == {"0000:00:03.0"}
     assert (bar5(rig, "0000:00:1f.2"), bar5(rig, "0000:00:03.0")) == (other, own)
     with Client.dial(rig.system.address) as client:
         space = client.open("/dev/pci/0000:00:03.0/config")
@@ -133,10 +142,12 @@ def test_dma_that_nothing_confines_is_told_and_can_be_refused(rig: Rig) -> None:
 
 
 def test_arenas_of_others(rig: Rig) -> None:
-    rig.rogue(Cap.DMA)
+    sip = rig.rogue(Cap.DMA)
     lines = rig.attack("arenas")
     show(lines)
     all_refused(lines, 20)
+    assert denied(rig, sip, "dma free") == {f"dma {n}" for n in range(1, 12)}
+    assert denied(rig, sip, "limit") == {"file_size"}  # of its own one
 
 
 def test_lines_of_others(rig: Rig) -> None:
@@ -144,20 +155,27 @@ def test_lines_of_others(rig: Rig) -> None:
     lines = rig.attack("lines")
     show(lines)
     all_refused(lines, 10)
-    assert targets(rig, sip)
+    assert denied(rig, sip, "irq register") >= {"irq 11", "irq 9", "irq 40", "irq 999"}
+    assert denied(rig, sip, "irq open") == {"irq 11"}
+    assert denied(rig, sip, "msi") == denied(rig, sip, "msix") == {"0000:00:1f.2"}
 
 
 def test_all_fids(rig: Rig) -> None:
     sip = rig.rogue(NONE, limits=Limits(fids=500))
     assert 400 < bounded(rig.attack("fids"))["fids"] <= 500
-    assert rig.audited(sip)
+    assert denied(rig, sip, "Twalk") == {"/proc/self/status"}
 
 
 def test_all_tags(rig: Rig) -> None:
-    rig.rogue(limits=Limits(pending=200))
+    sip = rig.rogue(limits=Limits(pending=200))
     lines = rig.attack("tags")
     show(lines)
     all_refused(lines)
+    (line,) = denied(rig, sip, "wait")
+    assert line.startswith("/dev/irq/")
+    rig.stop(sip)
+    assert sum(e.get("times", 1) for e in rig.audited(sip) if e["what"] == "wait") > 3000
+    assert len(rig.audited(sip)) < 20, "what is repeated is told by its number"
 
 
 def test_all_dma_memory(rig: Rig) -> None:
@@ -165,39 +183,64 @@ def test_all_dma_memory(rig: Rig) -> None:
     lines = rig.attack("buffers")
     show(lines)
     assert bounded(lines)["of 64"] == 50
-    assert rig.audited(sip)
+    sizes = {f"dma size {size} align 4096" for size in (64, 16 << 20, 1 << 40, -1)}
+    assert denied(rig, sip, "dma alloc") >= sizes
 
 
 def test_all_memory(rig: Rig) -> None:
-    rig.rogue(NONE, limits=Limits(memory=512 << 20))
+    sip = rig.rogue(NONE, limits=Limits(memory=512 << 20))
     lines = rig.attack("ram")
     show(lines)
     assert 0 < bounded(lines)["16 MiB pieces"] <= 34  # its arena is counted apart
+    assert denied(rig, sip, "limit") == {"memory"}
 
 
 def test_processes(rig: Rig) -> None:
-    sip = rig.rogue(NONE)
+    sip = rig.rogue(NONE, limits=Limits(memory=8 << 30))
     lines = rig.attack("processes")
     show(lines)
-    assert bounded(lines)["threads"] < 1000
+    assert bounded(lines)["threads"] <= THREADS
     assert [line for line in lines if line.startswith("fork: refused")]
-    assert {"vfork", "clone", "fork"} & set(targets(rig, sip, "system call"))
+    assert denied(rig, sip, "system call") >= {"clone", "execve"}
+    assert denied(rig, sip, "limit") == {"threads"}
+
+
+def test_more_processes_than_its_share(rig: Rig) -> None:
+    sip = rig.rogue(NONE, limits=Limits(processes=5))
+    lines = rig.attack("forks")
+    show(lines)
+    assert bounded(lines) == {"forks": 5}
+    assert denied(rig, sip, "limit") == {"processes"}
+
+
+def test_all_files(rig: Rig) -> None:
+    sip = rig.rogue(NONE, limits=Limits(files=40))
+    lines = rig.attack("descriptors")
+    show(lines)
+    assert bounded(lines)["dup"] < 40
+    all_refused(lines[1:], 2)
+    assert denied(rig, sip, "limit") == {"files"}
 
 
 def test_the_disk(rig: Rig) -> None:
-    rig.rogue(NONE)
+    sip = rig.rogue(NONE)
     lines = rig.attack("disk")
     show(lines)
     assert bounded(lines)["MiB of /tmp"] <= 16
     assert not [line for line in lines if "DONE" in line]
+    assert denied(rig, sip, "write") >= {"/x", "/usr/x", "/dev/x", "/var/x", "/etc/x"}
+    assert denied(rig, sip, "limit") == {"disk", "file_size"}
+    assert denied(rig, sip, "system call") == {"memfd_create"}
 
 
 def test_files_of_the_host(rig: Rig) -> None:
     files = [str(rig.path / "good.img"), str(rig.path / "sock"), str(TESTS.parent / "Makefile")]
-    rig.rogue(environment={"ROGUE_FILES": " ".join(files)})
+    sip = rig.rogue(environment={"ROGUE_FILES": " ".join(files)})
     lines = rig.attack("host")
     show(lines)
     all_refused(lines, 20)
+    assert denied(rig, sip, "open") >= {*FILES, *files, "/proc/kcore"}
+    assert denied(rig, sip, "write") == {f"/proc/{path}" for path in SETTINGS}
 
 
 def test_the_network(rig: Rig) -> None:
@@ -205,7 +248,8 @@ def test_the_network(rig: Rig) -> None:
     lines = rig.attack("network")
     show(lines)
     all_refused(lines, 6)
-    assert "socket" in targets(rig, sip, "system call")
+    assert "socket" in denied(rig, sip, "system call")
+    assert "/etc/resolv.conf" in denied(rig, sip, "open")
 
 
 def test_other_processes_and_forbidden_calls(rig: Rig) -> None:
@@ -214,12 +258,22 @@ def test_other_processes_and_forbidden_calls(rig: Rig) -> None:
     lines = rig.attack("others")
     show(lines)
     all_refused(lines, 20)
-    assert {"ptrace", "mount", "bpf", "setns"} <= set(targets(rig, sip, "system call"))
+    assert denied(rig, sip, "system call") >= {name for name, _ in CALLS}
+    assert denied(rig, sip, "signal") == set(pids.split())
 
 
-@pytest.mark.parametrize("how", ["flood", "refusals", "chatter", "deaf"])
+NOISE = {
+    "flood": ("limit", "messages"),
+    "refusals": ("mem read", "0xfee00000"),
+    "chatter": ("limit", "output"),
+    "deaf": ("limit", "answers"),
+    "peeping": ("open", "/etc/shadow"),
+}
+
+
+@pytest.mark.parametrize("how", NOISE)
 def test_noise(rig: Rig, how: str) -> None:
-    rig.rogue(Cap.MEM | Cap.DMA)
+    sip = rig.rogue(Cap.MEM | Cap.DMA, limits=Limits(messages=5000))
     before = rig.neighbour.reads
     lines = rig.attack(how)
     show(
@@ -230,6 +284,10 @@ def test_noise(rig: Rig, how: str) -> None:
     )
     assert not [line for line in lines if "DONE" in line], lines
     rig.neighbour.goes_on()
+    rig.stop(sip)
+    what, target = NOISE[how]
+    assert target in denied(rig, sip, what)
+    assert len(rig.audited(sip)) < 30, "a flood of attacks is none of records"
 
 
 @pytest.mark.parametrize("how", ["garbage", "oversize", "stranger", "mismatch", "nonsense"])
@@ -239,7 +297,9 @@ def test_messages_that_are_none(rig: Rig, how: str) -> None:
         rig.attack(how)
     rig.neighbour.goes_on()
     show([sip.state, sip.reason, *map(str, rig.audited(sip))])
-    assert rig.audited(sip)
+    whom = {"nonsense": ("message", "")}
+    what, target = whom.get(how, ("service", f"#s/{sip.name}"))
+    assert target in denied(rig, sip, what)
 
 
 def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
@@ -249,6 +309,8 @@ def test_who_makes_forbidden_calls_without_end_is_killed(rig: Rig) -> None:
     rig.over(sip)
     assert sip.state == "crashed"
     assert "refused system calls" in sip.last_exit
+    assert denied(rig, sip, "system call") == {"ptrace"}
+    assert len(rig.audited(sip)) < 10
 
 
 def test_silence(rig: Rig) -> None:
@@ -258,3 +320,5 @@ def test_silence(rig: Rig) -> None:
         rig.attack("silence")
     rig.over(sip)
     assert "did not answer" in sip.last_exit + sip.reason + sip.verdict
+    (end,) = [e for e in rig.audited(sip, "done") if e["what"] == "sip end"]
+    assert "did not answer" in end["outcome"]

@@ -24,7 +24,9 @@ class Life:
     counts: Callable[[], tuple[int, int]] = field(default=lambda: (0, 0))  # requests, failed ones
     signal: Callable[[str], None] | None = None  # kill, stop, start, or a note's text
     session: Session | None = None  # of its connection
-    throttled: Callable[[], int] = field(default=lambda: 0)  # times that it was made to wait
+    throttled: Callable[[], int] = field(default=lambda: 0)  # times that it asked too much
+    paused: Callable[[], int] = field(default=lambda: 0)  # times that it did not read its answers
+    bound: Callable[[], None] = field(default=lambda: None)  # its limits are others now
     namespace: Namespace | None = None  # its group's paths, once it has attached
 
     def part(self) -> None:

@@ -15,7 +15,9 @@ from pathlib import Path
 
 PROGRAM = "bwrap"
 SYSTEM = ("/bin", "/lib", "/lib32", "/lib64", "/libx32", "/sbin")
-SETUP = ("/etc/ld.so.cache", "/etc/localtime")  # what the C library reads of every program
+SETUP = (  # what the C library reads of its own accord
+    *("/etc/ld.so.cache", "/etc/localtime", "/sys/devices/system/cpu/online"),
+)
 DEVICES = ("null", "zero", "full", "random", "urandom")
 # What of the machine proc(5) may show. All else is hidden: outside of the sandbox the user may be root, and many
 # of those files ask no more than that, whatever namespaces there are.

@@ -38,9 +38,9 @@ class Caller:
             os.close(memory)
         return data.partition(b"\0")[0].decode(errors="replace")
 
-    def sees(self, pid: str) -> bool:
-        """Whether there is a process of that number in its namespace."""
-        return (self.at / "root" / "proc" / pid).exists()
+    def sees(self, path: str) -> bool:
+        """Whether something is at an absolute path, as it sees them."""
+        return os.path.lexists(f"{self.at}/root{path}")
 
     def files(self) -> int:
         """Open ones."""

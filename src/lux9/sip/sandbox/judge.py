@@ -12,6 +12,7 @@ from __future__ import annotations
 import errno
 import os
 from collections.abc import Callable, Iterator
+from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ...kernel.process import Limits
@@ -20,11 +21,11 @@ from . import calls
 from .bubblewrap import TEMPORARY
 from .caller import Caller, signed
 from .cgroup import THREADS
-from .held import Access, Held, process
+from .held import PROC, Access, Held, process
 
 CLONE_THREAD = 0x10000  # linux/sched.h
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
-TMP = "/tmp"
+TMP = PurePosixPath("/tmp")
 
 
 class Finding(NamedTuple):
@@ -79,16 +80,22 @@ class Judge:
             directory = None if named.directory is None else args[named.directory]
             path = who.path(directory, args[named.path])
             writes = _writes(named, args)
-            there = self.held.access(path)
-            if (pid := process(path)) and not who.sees(pid):
-                there = Access.NONE
+            there = self._access(who, path)
             if there is Access.NONE or (writes and there is Access.READ):
                 detail: dict[str, object] = {"why": there.value, "call": name}
                 yield Finding("write" if writes else "open", str(path), detail)
 
+    def _access(self, who: Caller, path: PurePosixPath) -> Access:
+        """How it is there; other processes' files are not, nor are those that are in the host's /tmp."""
+        if (pid := process(path)) and not who.sees(str(PROC / pid)):
+            return Access.NONE
+        if TMP in path.parents and os.path.lexists(path) and not who.sees(str(path)):
+            return Access.NONE
+        return self.held.access(path)
+
     def _signals(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         pid = abs(signed(args[0])) if name in calls.SIGNALS else 0  # below 0: a group's
-        if pid > 1 and not who.sees(str(pid)):
+        if pid > 1 and not who.sees(str(PROC / str(pid))):
             yield Finding("signal", str(pid), {"why": Access.NONE.value, "call": name})
 
     # -- how much it takes
@@ -137,7 +144,7 @@ class Judge:
 
     def _used(self, who: Caller) -> Iterator[Finding]:
         """A full /tmp; memory to the last piece. Told when it is reached, not as long as it is so."""
-        room, peak = who.room(TMP), who.peak()
+        room, peak = who.room(str(TMP)), who.peak()
         full = {
             "disk": (room == 0, limit("disk", TEMPORARY - room, TEMPORARY)),
             "memory": (peak + calls.PIECE > self.memory, limit("memory", peak, self.memory)),
