@@ -120,7 +120,7 @@ class Audit:
         """
         if who is not None and verdict == DENIED:
             self._wait(who)
-            if who.repeats.again((action, target), detail):
+            if who.repeats.again((action, target, detail.get("error")), detail):
                 return
         self._record(who, action, target, verdict, detail)
 
@@ -157,7 +157,7 @@ class Audit:
             self.timer = self.later(EVERY, self._due)
 
     def _tell(self, who: Process, all_: bool = False) -> None:
-        for (action, target), times, detail in who.repeats.due(all_):
+        for (action, target, _), times, detail in who.repeats.due(all_):
             self._record(who, action, target, DENIED, {**detail, "times": times})
 
     def end(self, who: Process) -> None:

@@ -9,7 +9,7 @@ from typing import NamedTuple
 EVERY = 1.0  # seconds in which what is repeated is counted
 MOST = 256  # different ones that are counted; any more are told as they come
 
-Key = tuple[str, str]  # what was tried, on what
+Key = tuple[str, str, object]  # what was tried, on what, and why it was denied
 
 
 class Again(NamedTuple):
