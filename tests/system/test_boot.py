@@ -179,7 +179,10 @@ def mistake(*args: str) -> str:
 def test_mistakes_are_told_in_one_line(tmp_path: Path) -> None:
     d = str(tmp_path)
     assert "no such driver; there are: ahci ext4" in mistake("boot", "--inside", "nvme")
-    assert "write unix!/path/to/socket" in mistake("boot", "--listen", "tcp!here!564")
+    assert "write unix!/path/to/socket" in mistake("boot", "--listen", "il!here!564")
+    assert "'no.invalid' is no host" in mistake(
+        "boot", "--listen", "tcp!no.invalid!564", "--exec", "true"
+    )
     assert "No such file" in mistake("boot", "--manifest", f"{d}/none.toml")
     assert "No such file" in mistake(
         "boot", "--listen", f"unix!{d}/no/such/dir/s", "--exec", "true"
