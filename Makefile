@@ -5,7 +5,7 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
-TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3 gcc go  # programs without which tests would be skipped
+TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3 gcc go ip  # programs without which tests would be skipped
 
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=

@@ -38,6 +38,12 @@ def authority(tmp_path_factory: pytest.TempPathFactory) -> Authority:
     return made
 
 
+@pytest.fixture(autouse=True)
+def watchful(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Certificates are looked at more often than they need be."""
+    monkeypatch.setattr(listen, "LOOK", 0.05)
+
+
 @pytest.fixture
 def key(authority: Authority) -> Callable[[str], Path]:
     return authority.folder.file

@@ -11,7 +11,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -49,9 +49,10 @@ def until(true: Callable[[], Any], what: str = "") -> Any:
 
 
 class Running:
-    """A kernel that listens. `said` is what it prints."""
+    """A kernel that listens. `said` is what it prints; `start`: words before its command."""
 
-    def __init__(self, folder: Path, *options: str) -> None:
+    def __init__(self, folder: Path, *options: str, start: Sequence[str] = ()) -> None:
+        self.start = start
         self.socket = folder / "lux9.sock"
         self.address = f"unix!{self.socket}"
         self.options = (*options, "--audit", str(folder / "audit.jsonl"))
@@ -60,7 +61,7 @@ class Running:
 
     def __enter__(self) -> Self:
         self.process = subprocess.Popen(
-            [*LUX9, "boot", "--listen", self.address, *self.options],
+            [*self.start, *LUX9, "boot", "--listen", self.address, *self.options],
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.PIPE,

@@ -13,6 +13,7 @@ from ..ninep.address import Address
 from ..ninep.refusals import client_wrong, is_9p
 from ..ninep.secure import Secured
 from ..ninep.server import Connection, serve_socket
+from ..ninep.tcp import ended
 from ..wire.codec import NOTAG
 from ..wire.messages import Rerror
 from .dev.proc import Life
@@ -128,7 +129,8 @@ class Guest:
         """Its connection has ended."""
         if self.life is not None:
             gone = why is None or isinstance(why, ConnectionResetError | BrokenPipeError)
-            process, said = self.life.process, "hung up" if gone else str(why)
+            said = "hung up" if gone else str(ended(why) if isinstance(why, OSError) else why)
+            process = self.life.process
             self.kernel.audit.record(process, "disconnect", str(self.at), "done", why=said)
         self._gone()
 

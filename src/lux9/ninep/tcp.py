@@ -19,6 +19,7 @@ VARIABLE = "LUX9_DEAD_AFTER"
 LEAST, MOST = 3.0, 86_400.0
 DIALLING = 10.0  # seconds that a connection may take to come about
 BACKLOG = 128
+SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)  # a peer that is given up
 
 
 def dead_after(text: str, where: str) -> float:
@@ -102,7 +103,7 @@ def ended(error: OSError | None) -> Lux9Error:
     said = error.strerror or str(error) or "closed"
     if isinstance(error, PermissionError):  # by an alert of TLS
         return PermissionDenied(said)
-    if error.errno == errno.ETIMEDOUT:
+    if error.errno in SILENCE:
         return Disconnected(f"no sign of life from the other side: {said}")
     return Disconnected(said)
 

@@ -132,6 +132,8 @@ def wrap(context: ssl.SSLContext, sock: socket.socket, host: str) -> TlsSocket:
 
 def told(error: OSError) -> OSError:
     """An error of TLS as a socket's: an alert by which the other side refuses us is a PermissionError."""
+    if isinstance(error, ssl.SSLEOFError):
+        return ConnectionResetError(errno.ECONNRESET, "the other side hung up")
     if not isinstance(error, ssl.SSLError):
         return error
     said = ours_refused(error)
@@ -148,21 +150,35 @@ class TlsSocket(ssl.SSLSocket):
     descriptor would not tell of.
     """
 
+    fault = 0  # the errno that the connection ended with
+
+    def _look(self) -> None:
+        """Take a note of it: where OpenSSL meets it, all that is left of it is an end of file."""
+        self.fault = self.fault or self.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     @override
     def send(self, data: Buffer, flags: int = 0) -> int:
         """Some of it, a record at most. Raises BlockingIOError."""
+        self._look()
         try:
             return super().send(memoryview(data)[:RECORD])
         except (ssl.SSLWantReadError, ssl.SSLWantWriteError):
             raise BlockingIOError from None
-        except ssl.SSLError as error:
-            raise told(error) from None
+        except OSError as error:
+            raise self._why(error) from None
+
+    def _why(self, error: OSError) -> OSError:
+        said = told(error)
+        if self.fault and not isinstance(said, PermissionError):
+            return OSError(self.fault, os.strerror(self.fault))
+        return said
 
     @override
     def recv_into(self, buffer: Buffer, nbytes: int | None = None, flags: int = 0) -> int:
         """What is there, record by record; without MSG_DONTWAIT it waits for something."""
         room, got = memoryview(buffer), 0
         while not got or len(room) - got >= RECORD:
+            self._look()
             try:
                 count = super().recv_into(room[got:])
             except ssl.SSLWantReadError:
@@ -172,11 +188,13 @@ class TlsSocket(ssl.SSLSocket):
                     raise BlockingIOError from None
                 self._wait()
                 continue
-            except ssl.SSLError as error:
+            except OSError as error:
                 if got:
                     break  # it is there the next time, too
-                raise told(error) from None
+                raise self._why(error) from None
             if not count:
+                if self.fault and not got:
+                    raise self._why(ConnectionResetError())
                 break
             got += count
         return got
