@@ -10,9 +10,9 @@ import inspect
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
-from .regs import Banks, Block, Field, Octets, Reg, Register
+from .regs import RO, Banks, Block, Field, Octets, Reg, Register
 
 K = TypeVar("K", bound=type)
 
@@ -35,6 +35,13 @@ def dump(block: Block, banks: Mapping[str, Iterable[int]] | None = None) -> Iter
     width = max((len(reg.name) for reg in found), default=0)
     for reg in found:
         yield f"{reg.offset - block.base:#06x} {reg.name:{width}} {_read(reg)}".rstrip()
+
+
+def readings(block: Block) -> Iterator[tuple[str, Register]]:
+    """The registers that a dump reads, by name, each read once, in the order of their offsets."""
+    found = [reg for reg in _readable(block, {}) if isinstance(reg, Reg)]
+    for reg in sorted(found, key=lambda reg: reg.offset):
+        yield reg.name, cast("RO[Any]", reg).read()
 
 
 def _readable(block: Block, banks: Mapping[str, Iterable[int]]) -> Iterator[Reg[Any] | Octets]:

@@ -125,6 +125,9 @@ def test_every_block_can_be_shown(cls: type[Block]) -> None:
 
 
 def test_registers_are_found_by_class_code() -> None:
-    assert registers_of(0x010601) == (5, HBA)
+    assert registers_of(0x010601) == (5, HBA, "hba")
     assert registers_of(0xFFFFFF) is None
+    edu = registers_of(0x00FF00, (0x1234, 0x11E8))
+    assert edu is not None
+    assert edu.name == "edu"
     assert all(0 <= code <= 0xFFFFFF and 0 <= found.bar < 6 for code, found in BLOCKS.items())

@@ -73,11 +73,11 @@ class TestFollowing:
         got: list[str] = []
         with ThreadPoolExecutor(1) as pool:
             going = pool.submit(lambda: got.extend(events))
-            for i, text in enumerate(["one\ntw", "o\n", ""]):
+            for i, text in enumerate(["one\ntw", "", "o\nlast", "", ""]):
                 served.until(lambda i=i: len(served.top.waiting) == i + 1)  # type: ignore[misc]
                 served.event(text, i)
             going.result(LIMIT)
-        assert got == ["one", "two"]
+        assert got == ["one", "two", "last"]
 
     def test_nothing_is_lost_when_the_time_is_over(self, tree: RemoteTree, served: Served) -> None:
         events = tree.follow("/event", timeout=0.01)

@@ -33,6 +33,7 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "mount": "Show the tree to every program, by FUSE.",
     "put": "Write to a file of the tree.",
     "regs": "Print a function's registers, decoded.",
+    "repl": "A Python prompt with the tree and the registers by name.",
     "rm": "Remove files of the tree.",
     "run": "Run a program, in any language, that finds the hardware as files below /dev.",
     "shell": "Run your shell with the hardware as files below /dev.",

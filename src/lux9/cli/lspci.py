@@ -3,20 +3,13 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 import click
 
-from ..arch.pci import class_name
-from ..errors import ProtocolError
+from ..connection.bus import BUS, Listed, parse
 from ..ninep.client import Client
 from .tree import dialled, printed
-
-BUS = "/dev/pci/bus"
-FUNCTION = re.compile(
-    r"(\S+) vendor=0x(\w{4}) device=0x(\w{4}) class=(\w\w)\.(\w\w)\.(\w\w) irq=(-?\d+)$"
-)
-BAR = re.compile(r"  bar(\d): addr=0x(\w+) size=0x(\w+)$")
 
 EXAMPLES = """
 \b
@@ -26,21 +19,6 @@ Examples:
   lux9 lspci --json | jq -r '.[] | select(.code == "010601") | .address'
   lux9 cat /dev/pci/dump > f && lspci -F f -vv
 """
-
-
-@dataclass
-class Listed:
-    """A function, as /dev/pci/bus has it; owner and capabilities are asked for only where they are shown."""
-
-    address: str
-    vendor: str
-    device: str
-    code: str
-    name: str
-    irq: int
-    bars: list[dict[str, int]] = field(default_factory=list[dict[str, int]])
-    owner: str | None = None
-    capabilities: list[str] = field(default_factory=list[str])
 
 
 @click.command(epilog=EXAMPLES)
@@ -60,22 +38,6 @@ def lspci(verbose: bool, as_json: bool) -> None:
         click.echo(f"{f.address} {f.name} [{f.code[:4]}]: {f.vendor}:{f.device}")
         if verbose:
             click.echo("".join(f"\t{line}\n" for line in details(f)))
-
-
-def parse(text: str) -> list[Listed]:
-    """The functions in /dev/pci/bus. Raises ProtocolError when it is something else."""
-    found: list[Listed] = []
-    for line in text.splitlines():
-        if match := FUNCTION.match(line):
-            address, vendor, device, *code, irq = match.groups()
-            name = class_name(int("".join(code), 16))
-            found.append(Listed(address, vendor, device, "".join(code), name, int(irq)))
-        elif (match := BAR.match(line)) and found:
-            n, at, size = match.groups()
-            found[-1].bars.append({"bar": int(n), "address": int(at, 16), "size": int(size, 16)})
-        else:
-            raise ProtocolError(f"{BUS} has a line {line!r}")
-    return found
 
 
 def know(client: Client, f: Listed) -> None:

@@ -10,11 +10,11 @@ import click
 from .. import regs_view
 from ..arch import registers_of
 from ..arch.pci import Header, Header0, Header1, Layout
+from ..connection.bus import BUS, Listed, parse
 from ..errors import RemoteError, UserError
 from ..ninep.client import Client, File
 from ..regs import Memory
 from ..wire.messages import ORDWR
-from .lspci import BUS, parse
 from .tree import dialled
 
 HEADER = 64  # bytes. PCI 3.0 §6.1
@@ -66,8 +66,9 @@ def header(client: Client, name: str) -> Iterator[str]:
 
 def block(client: Client, name: str) -> Iterator[str]:
     """The registers in the function's BAR. Raises UserError when none are declared for its class."""
-    code = known(client, name)
-    declared = registers_of(code)
+    found = known(client, name)
+    code = int(found.code, 16)
+    declared = registers_of(code, found.card)
     if declared is None:
         what = f"class {code >> 16:02x}.{code >> 8 & 0xFF:02x}.{code & 0xFF:02x}"
         raise UserError(f"{name}: no registers are declared for {what}; --config has its header")
@@ -79,12 +80,12 @@ def block(client: Client, name: str) -> Iterator[str]:
         yield from regs_view.dump(declared.block(FileWindow(file)))
 
 
-def known(client: Client, name: str) -> int:
-    """The class code of a function. Raises UserError when there is none of that name."""
+def known(client: Client, name: str) -> Listed:
+    """What the bus says of a function. Raises UserError when there is none of that name."""
     found = {f.address: f for f in parse(client.read(BUS).decode())}
     if name not in found:
         raise UserError(f"{name}: there is no such function; there are: {' '.join(found)}")
-    return int(found[name].code, 16)
+    return found[name]
 
 
 def refused(client: Client, name: str, error: RemoteError) -> str:

@@ -14,6 +14,8 @@ from .shared import Shared
 class Follower:
     """The lines of an event file, or of a log as it grows; ends when its server does.
 
+    A log tells once that its end is reached, and waits from then on: the end of all is two empty answers in a row.
+
     `timeout`: seconds to wait for a line at most, None for ever. After a TimeoutError it can be asked again, and
     no line is lost. After Ctrl-C, too; but an event that came in that very moment is gone with the read.
     For one thread at a time.
@@ -21,7 +23,7 @@ class Follower:
 
     def __init__(self, shared: Shared, path: str, file: File, timeout: float | None) -> None:
         self.shared, self.path, self.file, self.timeout = shared, path, file, timeout
-        self.offset, self.rest = 0, b""
+        self.offset, self.rest, self.empty = 0, b"", 0
         self.lines: deque[str] = deque()
         self.waiting: Pending[Bytes] | None = None
 
@@ -40,8 +42,9 @@ class Follower:
         with self.shared.turn(self.timeout, self.path):
             data = self._next()
         self.offset += len(data)
+        self.empty = 0 if data else self.empty + 1
         *lines, self.rest = (self.rest + bytes(data)).split(b"\n")
-        if not data:
+        if self.empty > 1:
             lines, self.rest = [self.rest] * bool(self.rest), b""
             self.close()
         self.lines.extend(line.decode(errors="replace") for line in lines)

@@ -76,7 +76,8 @@ class Shared(Client):
         """Touch the client. What it refuses is raised as an OSError that names the path."""
         outer = getattr(self.here, "turn", None)
         with self.turns:
-            self.here.turn = turn = Turn(self.timeout if timeout is None else timeout)
+            limit = getattr(self.here, "limit", self.timeout)
+            self.here.turn = turn = Turn(limit if timeout is None else timeout)
             try:
                 if outer is None:
                     with turn.interrupts:
@@ -89,6 +90,15 @@ class Shared(Client):
             finally:
                 self.here.turn = outer
                 self._leave(turn)
+
+    @contextmanager
+    def limit(self, seconds: float) -> Generator[None, None, None]:
+        """Another limit to this thread's operations, for a while."""
+        self.here.limit = seconds
+        try:
+            yield
+        finally:
+            del self.here.limit
 
     def _leave(self, turn: Turn) -> None:
         if turn.interrupts.forced:  # nobody knows what was half done

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, Iterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Generator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import PurePosixPath
 from typing import IO, Any, Self
 
@@ -125,6 +125,12 @@ class RemoteTree:
             self.shared.wstat(path, KEEP.but(name=name))
 
     # -- the connection
+
+    @contextmanager
+    def patience(self, seconds: float) -> Generator[None, None, None]:
+        """In this block, and this thread, operations wait so long at most, and raise TimeoutError then."""
+        with self.shared.limit(seconds):
+            yield
 
     @property
     def closed(self) -> bool:

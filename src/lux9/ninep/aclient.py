@@ -142,11 +142,17 @@ class AsyncFile:
         return _taken(Ahead(self._ask, self.iounit, offset, count))
 
     async def events(self) -> AsyncIterator[str]:
-        """An event file's events, or a followed log's new texts, as they come; ends when its server does."""
-        offset = 0
-        while data := await self.pread(offset, self.iounit):
+        """An event file's events, or a followed log's new texts, as they come; ends when its server does.
+
+        A log tells once that its end is reached, and waits from then on: two empty answers are the end of all.
+        """
+        offset = empty = 0
+        while empty < 2:
+            data = await self.pread(offset, self.iounit)
             offset += len(data)
-            yield data.decode(errors="replace")
+            empty = 0 if data else empty + 1
+            if data:
+                yield data.decode(errors="replace")
 
     def close(self) -> None:
         """Let go of it; not waited for."""
