@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from lux9.cli.lspci import Listed, parse
+from lux9.connection.bus import Listed, parse
 from lux9.errors import ProtocolError
 from tests.cli.conftest import Run
 

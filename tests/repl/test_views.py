@@ -124,16 +124,29 @@ def test_what_reading_would_change_is_left_out_and_named(dev: Any, window: Windo
 
 def test_writing(dev: Any, window: Window) -> None:
     window.words[4] = 0x300
-    dev.control = 0x101
-    dev.control = Cause(level=2)
-    dev.control = {"done": True, "level": 5}
+    name = "control"
+    for value in ({"done": True, "level": 4}, 0x101, Cause(level=2)):
+        setattr(dev, name, value)
+    dev.control.write({"done": True, "level": 5})
     dev.control.bad = True
     dev.cause.done = True
     dev.door = 7
     dev.sub.word = 9
     dev.text = b"ab"
     assert window.calls == [
-        *("w4=101", "w4=200", "w4=502", "r4", "w4=503", "w0=2", "w8=7", "w10=9", "w14=61", "w15=62")
+        *(
+            "w4=402",
+            "w4=101",
+            "w4=200",
+            "w4=502",
+            "r4",
+            "w4=503",
+            "w0=2",
+            "w8=7",
+            "w10=9",
+            "w14=61",
+            "w15=62",
+        )
     ]
 
 
