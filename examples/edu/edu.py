@@ -17,7 +17,7 @@ from lux9.arch import edu as arch
 from lux9.arch.edu import Cause, DmaCommand, Edu, Status
 from lux9.driver import Environment, Function, run
 from lux9.errors import BadArgument
-from lux9.pending import Pending, run as pending
+from lux9.pending import Pending, arrived, run as pending
 from lux9.regs import U32, U64
 from lux9.tree import Dir, rpc, text
 
@@ -71,9 +71,11 @@ class EduDir(Dir):
     async def _echo(self, data: bytes) -> str:
         async with self.turn:
             self.buffer.view[: len(data)] = data
+            self.buffer.for_device(0, len(data))  # which says nothing new where memory is shared
             await self._dma(self.buffer.bus, arch.BUFFER, len(data), DmaCommand())
             back = self.buffer.bus + ROOM
             await self._dma(arch.BUFFER, back, len(data), DmaCommand(to_memory=True))
+            await arrived(self.buffer.for_cpu(ROOM, len(data)))
             return bytes(self.buffer.view[ROOM : ROOM + len(data)]).decode()
 
     async def _dma(self, source: int, destination: int, count: int, how: DmaCommand) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeAlias, TypeVar, cast
 
 from typing_extensions import TypeIs
 
@@ -282,6 +282,13 @@ def run(coroutine: Coroutine[Any, Any, T]) -> Pending[T]:
 
     task.add_done_callback(done)
     return out
+
+
+async def arrived(value: Maybe[T]) -> T:
+    """The value, awaited if it has to be."""
+    if waits(value):
+        return cast("T", await value)
+    return cast("T", value)
 
 
 def void(_: object) -> None:

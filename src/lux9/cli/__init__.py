@@ -28,6 +28,7 @@ COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
     "demo": "Show the whole chain, from the bus to a file on a disk.",
     "doctor": "Tell what this host has for each machine, and what it lacks.",
     "keys": "Make keys for the network, list them, and take them out of use.",
+    "drive": "Drive a function of another host, from here.",
     "ls": "List directories of the tree.",
     "lspci": "List the functions of the machine.",
     "mount": "Show the tree to every program, by FUSE.",

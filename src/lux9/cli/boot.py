@@ -295,7 +295,7 @@ def _stop(stopped: asyncio.Future[int], number: int) -> None:
 def _complain(system: System, quiet: bool) -> None:
     """What a quiet console kept to itself and the user has to know: a driver that did not start."""
     for sip in system.launcher.sips:
-        if quiet and not sip.running:
+        if quiet and not sip.running and sip.state != "created":
             said = f" ({sip.output[-1]})" if sip.output else ""
             click.echo(
                 f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True

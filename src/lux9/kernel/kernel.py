@@ -193,6 +193,9 @@ class Kernel:
         report.quiesced = self.hardware.end(process)
         self.audit.end(process)
         self.forget_roots(process)
+        life.report = report
+        if life.over is not None:
+            life.over()
         return report
 
     def forget_roots(self, process: Process) -> None:

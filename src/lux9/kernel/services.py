@@ -10,6 +10,7 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable
 from hashlib import blake2b
+from typing import NamedTuple
 
 from ..errors import Exists, NotFound, ProtocolError, ServiceDown
 from ..ninep.caller import Attached, Caller
@@ -46,15 +47,35 @@ class Posted:
         return f"{self.owner.name}/{self.owner.number} {s.requests} {s.bytes} {len(s.caller.table)}"
 
 
+class Terms(NamedTuple):
+    """What a service is posted on: as of `ninep.remote.Service`."""
+
+    hold: float = 0.0
+    repeats: bool = False
+
+
 Broke = Callable[[str, Process, ProtocolError], None]
 
 
 class Services:
-    """All of them. `broke(name, owner, error)` is told of one that was hung up on because it spoke nonsense."""
+    """All of them. `broke(name, owner, error)` is told of one that was hung up on because it spoke nonsense.
+
+    `admit(name, owner)` is asked when a process posts one of its own accord, on which terms; it may refuse. `came` is
+    told when that one answers.
+    """
 
     def __init__(self, broke: Broke = lambda name, owner, error: None) -> None:
         self.posted: dict[str, Posted] = {}
         self.broke = broke
+        self.admit: Callable[[str, Process], Terms] = lambda name, owner: Terms()
+        self.came: Callable[[str, Process], None] = lambda name, owner: None
+
+    def offer(self, name: str, owner: Process, caller: Caller) -> None:
+        """Post a server that a process offers. Raises Exists, or what `admit` refuses."""
+        self._free(name)
+        terms = self.admit(name, owner)
+        ready = self.post(name, owner, caller, *terms)
+        ready.then(lambda answer: self.came(name, owner) if answer.ok else None)
 
     def find(self, name: str) -> Node:
         """The root of a service. Raises NotFound."""

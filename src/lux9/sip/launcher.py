@@ -28,6 +28,7 @@ from .server import Sip
 from .stanza import Stanza
 from .supervisor import Pace, Supervisor
 from .tally import Tally
+from .visitors import Visitor, Visitors
 
 READY = 30.0  # seconds that a driver has to answer its first request
 MOST = 1000  # servers
@@ -66,6 +67,7 @@ class Launcher:
         self.supervisor = Supervisor(
             kernel.services, pace or Pace(), self._again, self.enter, self.tally.look
         )
+        self.visitors = Visitors(self)
         kernel.add_device("i", ("sip", Cap(0), lambda _, life: SipDir(self, life.process)))
         kernel.standard.do("bind '#i' /dev/sip")
         kernel.hardware.watchers.append(self._machine_says)
@@ -217,6 +219,9 @@ class Launcher:
         self.supervisor.calm(sip)
         sip.restarts.forget()
         sip.served = False
+        if sip.stanza.remote and not sip.running:
+            self.visitors.expect(sip)
+            return True
         return await self._again(sip)
 
     async def _again(self, sip: Sip) -> bool:
@@ -246,10 +251,14 @@ class Launcher:
             await self._failed(sip, why)
             return False
         if sip.state == "starting":
-            self._up(sip)
+            self.ready(sip)
         return sip.state == "running"
 
-    def _up(self, sip: Sip) -> None:
+    def adopt(self, sip: Sip, visitor: Visitor) -> None:
+        """One that comes from elsewhere, as those that are started here."""
+        self.starter.watch(sip, visitor.life, visitor)
+
+    def ready(self, sip: Sip) -> None:
         """It is ready: mount it, and watch over it."""
         self.enter(sip, "running")
         sip.served = True
@@ -272,7 +281,7 @@ class Launcher:
         if self.notebook is not None:
             self.notebook.met(life.process)
         self.tally.look(sip)
-        sip.crash = self.kernel.end(life.process).text(why, sip.output)
+        sip.crash = (life.report or self.kernel.end(life.process)).text(why, sip.output)
         sip.child, sip.last_exit = None, why
         self.kernel.audit.record(life.process, "sip end", sip.name, "done", outcome=why)
         self.kernel.console.log(f"{sip.name}: {why}")
@@ -282,14 +291,16 @@ class Launcher:
         """The state that follows an end, and what becomes of those who use it."""
         if sip.state == "stopping":
             self.enter(sip, "stopped", sip.verdict or why)
+        elif sip.stanza.remote:
+            self.visitors.expect(sip, why)
         else:
             self.supervisor.ended(sip, crashed, ran, why)
         sip.over.set()
         posted = self.kernel.services.posted.get(sip.name)
         if not (sip.comes_back and posted is not None and posted.service.hold):
-            self._retire(sip)
+            self.retire(sip)
 
-    def _retire(self, sip: Sip) -> None:
+    def retire(self, sip: Sip) -> None:
         """Nobody waits for it: unmount what it served, and stop what serves a file of it."""
         if not sip.comes_back:
             self.kernel.services.withdraw(sip.name)
@@ -321,7 +332,9 @@ class Launcher:
         if self.supervisor.calm(sip):
             self.enter(sip, "stopped", why)
             if not sip.swapping:  # else it is back in a moment: those who wait go on waiting
-                self._retire(sip)
+                self.retire(sip)
+        if sip.stanza.remote and sip.state == "created":
+            self.enter(sip, "stopped", why)
         if not sip.running:
             return
         self.enter(sip, "stopping")

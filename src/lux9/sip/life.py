@@ -20,6 +20,7 @@ from .sandbox.judge import Finding
 from .sandbox.level import Level
 from .server import Sip
 from .spawn import ARENA, CLIENT, SERVICE, Child, pair
+from .visitors import Visitor
 
 Ended = Callable[[Sip, Life, str], None]
 
@@ -64,7 +65,7 @@ class Starter:
     async def _inside(self, sip: Sip, life: Life, variables: dict[str, str]) -> None:
         """Within this process."""
         child = Inside(self.kernel, life, sip.name, sip.stanza, variables)
-        self._watch(sip, life, child)
+        self.watch(sip, life, child)
         await _or_end(child.ended, child.ready())
 
     async def _outside(self, sip: Sip, life: Life, level: Level, variables: dict[str, str]) -> None:
@@ -106,10 +107,10 @@ class Starter:
                 lambda line: self._said(sip, line),
                 partial(self._tried, life),
             )
-        self._watch(sip, life, child)
+        self.watch(sip, life, child)
         return child
 
-    def _watch(self, sip: Sip, life: Life, child: Child | Inside) -> None:
+    def watch(self, sip: Sip, life: Life, child: Child | Inside | Visitor) -> None:
         """Be told of its end."""
         sip.child = child
 

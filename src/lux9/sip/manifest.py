@@ -14,6 +14,7 @@ hold = 10.0                             # seconds that clients wait for it to co
 repeats = true                          # a write whose answer was lost may be sent again
 isolation = "process"                   # the least that it may run with: none, process or sandbox
 dma = "protected"                       # not on a machine that lets a device write wherever it likes
+remote = "disks"                        # not started here: this user drives it, from another host
 read = ["/srv/firmware"]                # files of the host that it sees in its sandbox
 limits.dma_bytes = 1048576
 
@@ -46,7 +47,18 @@ BUILT_IN = "drivers.toml"
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
 KEYS = (
     *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
-    *("namespace", "mount", "restart", "hold", "repeats", "isolation", "dma", "read", "limits"),
+    *(
+        "namespace",
+        "mount",
+        "restart",
+        "hold",
+        "repeats",
+        "isolation",
+        "dma",
+        "remote",
+        "read",
+        "limits",
+    ),
 )
 
 
@@ -147,7 +159,7 @@ class Reader:
             raise self.wrong(
                 "", f"{self.name!r} is no name: a letter, then letters, digits and _.-"
             )
-        if ("module" in t) == ("command" in t):
+        if ("module" in t) + ("command" in t) not in ((0, 1) if "remote" in t else (1,)):
             raise self.wrong("command", "name either a module or a command")
         return Stanza(
             self.name,
@@ -167,6 +179,7 @@ class Reader:
             repeats=self.flag("repeats"),
             isolation=self.isolation(),
             protected=self.protected(),
+            remote=self.text_of("remote"),
             read=self.texts("read"),
             where=self.where,
         )

@@ -6,6 +6,7 @@ import asyncio
 import signal
 import time
 from collections import deque
+from typing import TYPE_CHECKING
 
 from ..kernel.audit import Journal
 from ..kernel.dev.proc import Life
@@ -13,6 +14,9 @@ from .inside import Inside
 from .policy import Restarts
 from .spawn import Child
 from .stanza import Stanza
+
+if TYPE_CHECKING:
+    from .visitors import Visitor
 
 KEPT = 200  # lines of output
 SLOW = 1.0  # seconds that an answer to a probe may take in good health
@@ -32,7 +36,7 @@ class Sip:
         self.last_exit = ""
         self.crash = ""  # the report of its last end
         self.life: Life | None = None
-        self.child: Child | Inside | None = None
+        self.child: Child | Inside | Visitor | None = None
         self.isolation = "-"  # what is between it and the host, and what lacks for more
         self.output: deque[str] = deque(maxlen=KEPT)
         self.log = Journal(KEPT)

@@ -37,7 +37,7 @@ class Stanza:
 
     `hold`: seconds that its clients wait when it is gone and will come back; `repeats`: what was written to it may
     be written again. `isolation`: the least that it may run with; `protected`: only where its DMA is confined;
-    `read`: what of the host it sees in its sandbox.
+    `read`: what of the host it sees in its sandbox. `remote`: it is not started here, but comes (visitors.py).
     """
 
     name: str
@@ -58,6 +58,7 @@ class Stanza:
     isolation: Level = Level.NONE
     protected: bool = False
     read: tuple[str, ...] = ()
+    remote: str = ""  # the user who drives it from another host
     where: str = ""  # the manifest that it is from
 
     @property

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from ...errors import ControlError, NotSupported, PermissionDenied
 from ...ninep.session import Session
 from ...tree import Dir, entries, text, verb
+from ..crash import Report
 from ..namespace import Group, Namespace
 from ..process import Cap, Process
 
@@ -27,6 +28,8 @@ class Life:
     throttled: Callable[[], int] = field(default=lambda: 0)  # times that it asked too much
     paused: Callable[[], int] = field(default=lambda: 0)  # times that it did not read its answers
     bound: Callable[[], None] = field(default=lambda: None)  # its limits are others now
+    over: Callable[[], None] | None = None  # told when it has ended and was cleared away
+    report: Report | None = None  # of its end
     namespace: Namespace | None = None  # its group's paths, once it has attached
 
     def part(self) -> None:

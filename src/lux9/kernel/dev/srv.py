@@ -114,8 +114,7 @@ class Post:
         self.caller = Caller()
         self.caller.wire = self
         self.inbox = Inbox(self.caller.receive)
-        ready = services.post(name, owner, self.caller)
-        ready.then(lambda _: None)
+        services.offer(name, owner, self.caller)
         self.caller.flush()
         self.caller.soon = asyncio.get_running_loop().call_soon
 
@@ -162,8 +161,18 @@ class SrvDir(Dir):
 
     @entries
     def names(self) -> Mapping[str, File]:
-        """A posted service: opened, a byte stream of 9P to it; created, its other end."""
-        return {name: self._file(name) for name in self.services.posted}
+        """A posted service: opened, a byte stream of 9P to it; created, its other end.
+
+        One that is gone for a while can be created anew, so it is not there. A user of the network sees its own
+        alone: what it may have of others is mounted for it.
+        """
+        alone = self.process.kind == "user"
+        shown = (
+            name
+            for name, posted in self.services.posted.items()
+            if posted.answers and (posted.owner is self.process or not alone)
+        )
+        return {name: self._file(name) for name in shown}
 
     def _file(self, name: str) -> File:
         return File(0o600, lambda mode: Stream(self.services.find(name)))
