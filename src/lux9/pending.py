@@ -288,7 +288,7 @@ async def arrived(value: Maybe[T]) -> T:
     """The value, awaited if it has to be."""
     if waits(value):
         return cast("T", await value)
-    return cast("T", value)
+    return value
 
 
 def void(_: object) -> None:
