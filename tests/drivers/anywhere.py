@@ -14,7 +14,7 @@ from typing import NamedTuple
 from lux9.arch import pci as arch
 from lux9.driver.function import Handler, Kind
 from lux9.driver.pool import Pool
-from lux9.errors import NoMemory, NotFound
+from lux9.errors import NoMemory, NotFound, Stale
 from lux9.machine.abstract import Machine
 from lux9.machine.functions import Config, FunctionInfo, scan
 from lux9.regs import Window
@@ -61,7 +61,11 @@ class MachineBar:
 
     def read(self, offset: int, width: int) -> int:
         self.post()
+        if self.rig.revoked:
+            raise Stale("bar5 was revoked")
         value = self.rig.machine.mem_read(self.base + offset, width)
+        if self.rig.removed:
+            value = (1 << 8 * width) - 1
         self.rig.trace.append(Access(False, self.n, offset, width, value))
         return value
 
@@ -131,6 +135,8 @@ class MachineRig:
         self.trace: list[Access] = []
         self.irq: MachineIrq | None = None
         self.mastering = self.lose_interrupts = False
+        self.removed = self.revoked = False
+        self.sent = 0
         self.header = arch.Header0(Config(machine, info.bdf))
         self.header.command.update(mem=True, io=True)
 
@@ -164,8 +170,10 @@ class MachineRig:
 
     def post(self) -> None:
         posted, self.posted = self.posted, []
+        self.sent += len(posted)
         for address, width, value in posted:
-            self.machine.mem_write(address, width, value)
+            if not self.removed:
+                self.machine.mem_write(address, width, value)
 
 
 @asynccontextmanager

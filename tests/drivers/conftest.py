@@ -4,28 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Protocol
 
 import pytest
 
 from lux9.drivers.ahci.controller import Controller
 from lux9.drivers.ahci.disk import AtaDisk
 from lux9.drivers.block import Disks
+from lux9.machine.qemu import Board, Medium, Qemu
+from lux9.machine.qemu.board import bad_sectors
 from lux9.models.ahci import Ahci, Quirks
 from lux9.models.disk import Disk
 from lux9.models.pci import Fault
+from tests.drivers.anywhere import on
 from tests.drivers.rig import BASE, Rig
+from tests.machine.qemu.system import needs_qemu
 
+SATA = 0x1F << 3 | 2
 LIMIT = 20.0  # seconds that any of these tests may wait
 
 
-class Setup:
-    """A controller with what it serves, the model behind it and the images behind that."""
+class AnyRig(Protocol):
+    """What a rig does to the driver on either machine: at the boundary, whatever is behind it."""
 
-    def __init__(self, rig: Rig, model: Ahci, disks: Disks, controller: Controller) -> None:
-        self.rig, self.model, self.disks, self.controller = rig, model, disks, controller
+    lose_interrupts: bool
+    removed: bool  # every read of a BAR gives all ones, writes are lost
+    revoked: bool  # every access of a BAR is refused
+    reports: list[str]
+    sent: int  # writes that have reached the device
+
+
+class Served:
+    """A controller with what it serves."""
+
+    def __init__(self, rig: AnyRig, disks: Disks, controller: Controller) -> None:
+        self.any, self.disks, self.controller = rig, disks, controller
 
     def disk(self, n: int = 0) -> AtaDisk:
         disk = self.disks.units[f"sdE{n}"].disk
@@ -37,6 +54,14 @@ class Setup:
         async with asyncio.timeout(LIMIT):
             while not true():
                 await asyncio.sleep(0)
+
+
+class Setup(Served):
+    """The same, with the model behind it."""
+
+    def __init__(self, rig: Rig, model: Ahci, disks: Disks, controller: Controller) -> None:
+        super().__init__(rig, disks, controller)
+        self.rig, self.model = rig, model
 
 
 class Maker:
@@ -88,6 +113,45 @@ class Maker:
 @pytest.fixture
 def make(tmp_path: Path) -> Maker:
     return Maker(tmp_path)
+
+
+class Every:
+    """Controllers on the model alone, and on QEMU: what holds on both. `bad` sectors are of the first disk."""
+
+    def __init__(self, name: str, path: Path) -> None:
+        self.name, self.maker = name, Maker(path)
+
+    def bytes(self, n: int = 0) -> bytes:
+        return self.maker.bytes(n)
+
+    @asynccontextmanager
+    async def start(
+        self, disks: int = 1, *, bad: Sequence[int] = ()
+    ) -> AsyncGenerator[Served, None]:
+        if self.name == "model":
+
+            def spoil(model: Ahci) -> None:
+                for sector in bad:
+                    model.disks[0].fail(range(sector, sector + 1))
+
+            async with self.maker.start(disks, prepare=spoil) as setup:
+                yield setup
+            return
+        for n in range(disks):
+            self.maker.image(n).close()
+        media = [Medium(self.maker.images[n]) for n in range(disks)]
+        media[0] = replace(media[0], faults=bad_sectors(*bad))
+        served = Disks("E", "ahci qemu")
+        async with asyncio.timeout(LIMIT), on(Qemu(Board(media=media)), SATA) as rig:
+            async with Controller(rig, served.add, served.remove) as controller:
+                yield Served(rig, served, controller)
+            assert not rig.buffers, "memory was not given back"
+            assert not rig.mastering, "bus master was left on"
+
+
+@pytest.fixture(params=["model", pytest.param("qemu", marks=needs_qemu)])
+def every(request: pytest.FixtureRequest, tmp_path: Path) -> Every:
+    return Every(str(request.param), tmp_path)
 
 
 def run(work: Awaitable[None]) -> None:

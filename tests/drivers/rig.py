@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 from lux9.driver.function import Handler, Kind
 from lux9.driver.pool import Pool
-from lux9.errors import NoMemory, NotFound
+from lux9.errors import NoMemory, NotFound, Stale
 from lux9.models.pci import DmaFault, Fault, PciFunction
 from lux9.regs import Window
 
@@ -45,6 +45,8 @@ class RigBar:
     def read(self, offset: int, width: int) -> int:
         self.post()
         self.rig.reads += 1
+        if self.rig.revoked:
+            raise Stale("bar5 was revoked")
         if self.rig.removed:
             return (1 << 8 * width) - 1
         return self.rig.fn.bar_read(self.n, offset, width)
@@ -163,7 +165,8 @@ class Rig:
         self.reports: list[str] = []
         self.faults: dict[Fault, float] = {}
         self.irq: RigIrq | None = None
-        self.asserted = self.mastering = self.removed = self.lose_interrupts = False
+        self.asserted = self.mastering = self.lose_interrupts = False
+        self.removed = self.revoked = False
         self.reads = self.sent = 0
         self.any_bar = RigBar(self, 5)
         fn.host = RigHost(self)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.machine.qemu.system import needs_qemu
 from tests.system.running import Running, make_image
 
 
@@ -14,6 +15,25 @@ from tests.system.running import Running, make_image
 def disk(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """An image that nobody writes to."""
     return make_image(tmp_path_factory.mktemp("disk"))
+
+
+both = pytest.fixture(scope="module", params=["sim", pytest.param("qemu", marks=needs_qemu)])
+
+
+@both
+def machine_name(request: pytest.FixtureRequest) -> str:
+    """For `--machine`: a test that has this fixture, or one made of it, runs on both."""
+    return str(request.param)
+
+
+@pytest.fixture(scope="module")
+def either(
+    disk: Path, machine_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
+    """As `running`, on each machine."""
+    options = ("--machine", machine_name, "--disk", str(disk), "--read-only")
+    with Running(tmp_path_factory.mktemp("either"), *options) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")

@@ -36,16 +36,16 @@ def printed(running: Running, path: str) -> str:
     return hash_.hexdigest()
 
 
-def test_a_file_through_the_file_system(running: Running, disk: Path) -> None:
-    assert printed(running, "/root/big.bin") == digest(disk.parent / "source" / "big.bin")
-    assert running.read("/root/hello.txt") == "hello\n"
+def test_a_file_through_the_file_system(either: Running, disk: Path) -> None:
+    assert printed(either, "/root/big.bin") == digest(disk.parent / "source" / "big.bin")
+    assert either.read("/root/hello.txt") == "hello\n"
 
 
-def test_the_whole_disk(running: Running, disk: Path) -> None:
-    assert printed(running, "/dev/sdE0/data") == digest(disk)
+def test_the_whole_disk(either: Running, disk: Path) -> None:
+    assert printed(either, "/dev/sdE0/data") == digest(disk)
 
 
-def test_a_large_file(tmp_path: Path) -> None:
+def test_a_large_file(tmp_path: Path, machine_name: str) -> None:
     """64 MiB with no hole, by the command that a user would write."""
     source = tmp_path / "source"
     source.mkdir()
@@ -54,7 +54,8 @@ def test_a_large_file(tmp_path: Path) -> None:
         for i in range(64):
             f.write(i.to_bytes(8, "little") + block[8:])
     image.make(tmp_path / "d.img", source, 96 << 20)
-    done = boot("lux9 cat /root/large.bin | sha256sum", "--disk", str(tmp_path / "d.img"))
+    options = ("--machine", machine_name, "--disk", str(tmp_path / "d.img"))
+    done = boot("lux9 cat /root/large.bin | sha256sum", *options)
     assert done.stdout.split() == [digest(source / "large.bin"), "-"]
     assert done.returncode == 0
 
@@ -93,11 +94,11 @@ def somewhere(size: int) -> st.SearchStrategy[Reads]:
     return st.lists(st.tuples(offsets, counts), min_size=1, max_size=8)
 
 
-def test_random_offsets_and_lengths_of_four_clients(running: Running, disk: Path) -> None:
+def test_random_offsets_and_lengths_of_four_clients(either: Running, disk: Path) -> None:
     data = disk.read_bytes()
     big = (disk.parent / "source" / "big.bin").read_bytes()
     truth = {"/dev/sdE0/data": memoryview(data), "/root/big.bin": memoryview(big)}
-    clients = [running.client() for _ in range(CLIENTS)]
+    clients = [either.client() for _ in range(CLIENTS)]
     files = [{path: c.open(path) for path in truth} for c in clients]
     disks, bigs = somewhere(SIZE), somewhere(BIG)
 
@@ -115,8 +116,8 @@ def test_random_offsets_and_lengths_of_four_clients(running: Running, disk: Path
         client.close()
 
 
-def test_reads_beyond_the_end_are_short_then_empty(running: Running) -> None:
-    with running.client() as client:
+def test_reads_beyond_the_end_are_short_then_empty(either: Running) -> None:
+    with either.client() as client:
         for path, size in (("/dev/sdE0/data", SIZE), ("/root/big.bin", BIG)):
             with client.open(path) as f:
                 assert len(f.pread(size - 5, 100)) == 5
@@ -124,14 +125,14 @@ def test_reads_beyond_the_end_are_short_then_empty(running: Running) -> None:
                 assert f.pread(1 << 62, 100) == b""
 
 
-def test_reads_on_their_way_together_come_back_right(running: Running, disk: Path) -> None:
+def test_reads_on_their_way_together_come_back_right(either: Running, disk: Path) -> None:
     """Many more than the disk has slots, from one client, answered by callback."""
     data, got = disk.read_bytes(), dict[int, bytes]()
 
     def keep(at: int) -> Callable[[Pending[Bytes]], None]:
         return lambda pending: got.__setitem__(at, bytes(pending.result()))
 
-    with running.client() as client, client.open("/dev/sdE0/data") as f:
+    with either.client() as client, client.open("/dev/sdE0/data") as f:
         places = [i * 7919 * 64 for i in range(100)]
         waiting = [f.submit(at, 8192) for at in places]
         for at, pending in zip(places, waiting, strict=True):
@@ -141,18 +142,18 @@ def test_reads_on_their_way_together_come_back_right(running: Running, disk: Pat
     assert got == {at: data[at : at + 8192] for at in places}
 
 
-def test_the_length_and_the_partition(running: Running, disk: Path) -> None:
-    with running.client() as client:
+def test_the_length_and_the_partition(either: Running, disk: Path) -> None:
+    with either.client() as client:
         assert client.stat("/dev/sdE0/data").length == SIZE
         assert client.stat("/dev/sdE0/linux").length == SIZE - (1 << 20)
         with client.open("/dev/sdE0/linux") as f:
             assert f.pread(0, 4096) == disk.read_bytes()[1 << 20 : (1 << 20) + 4096]
 
 
-def test_a_disk_that_may_not_be_written(running: Running) -> None:
+def test_a_disk_that_may_not_be_written(either: Running) -> None:
     done = lux9(
-        "put", str(Path(__file__)), "/dev/sdE0/data", env=environment(LUX9_ADDR=running.address)
+        "put", str(Path(__file__)), "/dev/sdE0/data", env=environment(LUX9_ADDR=either.address)
     )
     assert done.returncode != 0
     assert len(done.stderr.splitlines()) == 1
-    running.alive()
+    either.alive()

@@ -18,8 +18,8 @@ BUS_MASTER = 1 << 2  # of the command register, PCI 3.0 §6.2.2
 
 
 @pytest.fixture
-def machine(tmp_path: Path, disk: Path) -> Iterator[Running]:
-    options = ("--disk", str(disk), "--read-only", *left_alone(tmp_path))
+def machine(tmp_path: Path, disk: Path, machine_name: str) -> Iterator[Running]:
+    options = ("--machine", machine_name, "--disk", str(disk), "--read-only", *left_alone(tmp_path))
     with Running(tmp_path, *options) as made:
         yield made
 

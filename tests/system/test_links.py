@@ -46,12 +46,14 @@ def source(top: Path) -> Path:
 
 
 @pytest.fixture(scope="module")
-def links(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Running, Path, Path]]:
+def links(
+    machine_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Running, Path, Path]]:
     folder = tmp_path_factory.mktemp("links")
     top = source(folder / "source")
     disk = folder / "links.img"
     tool("mke2fs", "-q", "-t", "ext4", "-d", str(top), str(disk), "16M")
-    with Running(folder, "--disk", str(disk)) as running:
+    with Running(folder, "--machine", machine_name, "--disk", str(disk)) as running:
         yield running, top, disk
 
 

@@ -124,7 +124,7 @@ Examples:
     "faults",
     multiple=True,
     metavar="RULE",
-    help="sim: `media where=100-107`, `lost 00:1f.2 after=3`, `ones 00:1f.2 after=500 times=0` …",
+    help="`media where=100-107 times=0`; on sim `lost 00:1f.2 after=3`, `ones 00:1f.2 after=500` …, too.",
 )
 @click.option("--seed", type=int, default=0, help="sim: of faults that have a chance.")
 @click.option("--cdrom", "cdroms", multiple=True, type=click.Path(), help="qemu: a CD image.")

@@ -14,7 +14,7 @@ from lux9.errors import DeviceTimeout, MediaChanged, Stale
 from lux9.models.ahci import Ahci, Quirks
 from lux9.models.disk import MediaError
 from lux9.models.pci import Fault
-from tests.drivers.conftest import Maker, Setup, run
+from tests.drivers.conftest import Every, Maker, Served, run
 
 
 def use(moves: commands.Moves) -> Callable[[Identify, bool], commands.Moves]:
@@ -22,7 +22,7 @@ def use(moves: commands.Moves) -> Callable[[Identify, bool], commands.Moves]:
     return lambda found, queues: moves
 
 
-async def good(s: Setup, make: Maker, lba: int = 7) -> None:
+async def good(s: Served, make: Maker | Every, lba: int = 7) -> None:
     got = await s.disk().read(lba, 2).map(bytes)
     assert got == make.bytes()[lba * 512 : (lba + 2) * 512]
 
@@ -57,62 +57,58 @@ def test_a_queued_read_that_fails_is_told_and_the_others_are_not(
     run(work())
 
 
-def test_several_bad_sectors_fail_one_command_each(make: Maker) -> None:
+def test_several_bad_sectors_fail_one_command_each(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
-            bad = {5, 17, 29}
-            for lba in bad:
-                s.model.disks[0].fail(range(lba, lba + 1))
+        bad = (5, 17, 29)
+        async with every.start(bad=bad) as s:
             reads = [s.disk().read(i, 1).map(bytes) for i in range(40)]
             for i, read in enumerate(reads):
                 if i in bad:
                     with pytest.raises(AtaError, match=f"1 sectors at {i} failed"):
                         await read
                 else:
-                    assert await read == make.bytes()[i * 512 : (i + 1) * 512]
+                    assert await read == every.bytes()[i * 512 : (i + 1) * 512]
 
     run(work())
 
 
-def test_a_write_to_a_bad_sector_fails(make: Maker) -> None:
+def test_a_write_to_a_bad_sector_fails(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
-            s.model.disks[0].fail(range(50, 51))
+        async with every.start(bad=[50]) as s:
             with pytest.raises(AtaError, match="write of 4 sectors at 48 failed"):
                 await s.disk().write(48, memoryview(bytes(2048)))
-            await good(s, make)
+            await good(s, every)
 
     run(work())
 
 
 def test_without_ncq_the_slot_is_told_by_the_hba(
-    make: Maker, monkeypatch: pytest.MonkeyPatch
+    every: Every, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(commands, "moves_of", use(commands.DMA_EXT))
 
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start(bad=[20]) as s:
             assert "lba48 dma" in s.disk().config
-            s.model.disks[0].fail(range(20, 21))
             reads = [s.disk().read(i, 4).map(bytes) for i in range(0, 80, 4)]
             for i, read in zip(range(0, 80, 4), reads, strict=True):
                 if i == 20:
                     with pytest.raises(AtaError, match="4 sectors at 20 failed"):
                         await read
                 else:
-                    assert await read == make.bytes()[i * 512 : (i + 4) * 512]
+                    assert await read == every.bytes()[i * 512 : (i + 4) * 512]
             await s.disk().write(100, memoryview(b"x" * 512))
             assert await s.disk().read(100, 1).map(bytes) == b"x" * 512
 
     run(work())
 
 
-def test_28_bit_commands_do_for_an_old_disk(make: Maker, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_28_bit_commands_do_for_an_old_disk(every: Every, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(commands, "moves_of", use(commands.DMA))
 
     async def work() -> None:
-        async with make.start() as s:
-            assert await s.disk().read(3, 600).map(bytes) == make.bytes()[3 * 512 : 603 * 512]
+        async with every.start() as s:
+            assert await s.disk().read(3, 600).map(bytes) == every.bytes()[3 * 512 : 603 * 512]
 
     run(work())
 
@@ -203,37 +199,37 @@ def test_bus_master_off_in_the_middle_is_an_error_and_no_hang(
     run(work())
 
 
-def test_raw_gives_the_status_of_a_command_that_fails(make: Maker) -> None:
+def test_raw_gives_the_status_of_a_command_that_fails(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
             status, data = await s.disk().command(h2d(Command.IDENTIFY_DEVICE), 512)
             assert status & 0x41 == 0x40
             assert len(data) == 512
             assert data[120:124] == (4096).to_bytes(4, "little")
             status, _ = await s.disk().command(h2d(0xFF), 0)
             assert status & 1
-            await good(s, make)
+            await good(s, every)
 
     run(work())
 
 
-def test_raw_writes_too(make: Maker) -> None:
+def test_raw_writes_too(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
             block = h2d(Command.WRITE_DMA_EXT, lba=9, count=1, device=0x40)
             status, _ = await s.disk().command(block, memoryview(b"r" * 512))
             assert not status & 1
-            assert make.bytes()[9 * 512 : 10 * 512] == b"r" * 512
+            assert every.bytes()[9 * 512 : 10 * 512] == b"r" * 512
 
     run(work())
 
 
-def test_smart_and_standby(make: Maker) -> None:
+def test_smart_and_standby(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
             assert await s.disk().smart() == "smart passed"
             await s.disk().standby(600)
-            await good(s, make)
+            await good(s, every)
 
     run(work())
 
@@ -302,12 +298,12 @@ def test_plugging_and_pulling_fast_ends_well(make: Maker) -> None:
     run(work())
 
 
-def test_the_whole_function_gone_is_recognised(make: Maker) -> None:
+def test_the_whole_function_gone_is_recognised(every: Every) -> None:
     from lux9.errors import DeviceGone
 
     async def work() -> None:
-        async with make.start() as s:
-            s.rig.removed = True
+        async with every.start() as s:
+            s.any.removed = True
             s.controller.ports[0].spinner.longest = 0.0
             read = s.disk().read(0, 1)
             with pytest.raises(DeviceGone, match="all ones"):
@@ -315,7 +311,7 @@ def test_the_whole_function_gone_is_recognised(make: Maker) -> None:
             with pytest.raises(DeviceGone):
                 await s.controller.gone
             assert not s.disks.units
-            s.rig.removed = False  # so that the rig's own checks of the end can be made
+            s.any.removed = False  # so that the rig's own checks of the end can be made
 
     run(work())
 
@@ -339,55 +335,45 @@ def test_a_log_that_cannot_be_read_is_done_without(
     run(work())
 
 
-def test_a_disk_whose_table_cannot_be_read_is_served_all_the_same(make: Maker) -> None:
-    def scratched(model: Ahci) -> None:
-        model.disks[0].fail(range(1))
-
+def test_a_disk_whose_table_cannot_be_read_is_served_all_the_same(every: Every) -> None:
     async def work() -> None:
-        async with make.start(prepare=scratched) as s:
+        async with every.start(bad=[0]) as s:
             assert (
                 "error the partition table cannot be read: sdE0: read of 1 sectors at 0 failed"
                 in (s.disks.units["sdE0"].ctl())
             )
-            await good(s, make)
+            await good(s, every)
 
     run(work())
 
 
-def test_registers_that_cannot_be_reached_end_everything_at_once(make: Maker) -> None:
+def test_registers_that_cannot_be_reached_end_everything_at_once(every: Every) -> None:
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
             s.controller.ports[0].spinner.longest = 0.0
             disk = s.disk()
-            read_bytes = type(s.rig.any_bar).read_bytes
-
-            def refuses(self: object, offset: int, count: int) -> bytes:
-                raise Stale("bar5 was revoked")
-
-            type(s.rig.any_bar).read_bytes = refuses  # type: ignore[method-assign]  # a kernel that revokes
-            try:
-                with pytest.raises(MediaChanged, match="revoked"):
-                    await disk.read(0, 1)
-                with pytest.raises(Stale):
-                    await s.controller.gone
-            finally:
-                type(s.rig.any_bar).read_bytes = read_bytes  # type: ignore[method-assign]  # as it was
+            s.any.revoked = True
+            with pytest.raises(MediaChanged, match="revoked"):
+                await disk.read(0, 1)
+            with pytest.raises(Stale):
+                await s.controller.gone
+            s.any.revoked = False  # the rig's own checks of the end want to see it let go
 
     run(work())
 
 
 def test_a_mistake_of_whoever_waits_does_not_harm_the_others(
-    make: Maker, caplog: pytest.LogCaptureFixture
+    every: Every, caplog: pytest.LogCaptureFixture
 ) -> None:
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
 
             def broken(_: object) -> None:
                 raise ZeroDivisionError
 
             first, second = s.disk().read(0, 1), s.disk().read(1, 1).map(bytes)
             first.then(broken)
-            assert await second == make.bytes()[512:1024]
+            assert await second == every.bytes()[512:1024]
 
     run(work())
     assert "ZeroDivisionError" in caplog.text
