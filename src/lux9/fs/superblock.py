@@ -82,6 +82,7 @@ class Superblock(Block):
     free_inodes = ro(0x10, U32)
     first_data_block = ro(0x14, U32)
     log_block_size = ro(0x18, U32)
+    log_cluster_size = ro(0x1C, U32)  # that of a block, but for bigalloc
     blocks_per_group = ro(0x20, U32)
     magic = ro(0x38, U16)
     state = ro(0x3A, State)
@@ -91,6 +92,7 @@ class Superblock(Block):
     reserved_hi = ro(0x154, U32)
     free_blocks_hi = ro(0x158, U32)
     error_count = ro(0x194, U32)
+    overhead = ro(0x248, U32)  # clusters of the file system's own; mke2fs of old left it 0
 
     @property
     def block_size(self) -> int:
@@ -101,6 +103,12 @@ class Superblock(Block):
     def blocks(self) -> int:
         """Blocks in the file system."""
         return self._wide(self.blocks_count_lo.read().raw, self.blocks_count_hi.read().raw)
+
+    @property
+    def room(self) -> int:
+        """Blocks that files may have: what Linux's statfs(2) tells, unless it was mounted with minixdf."""
+        ratio = max(0, self.log_cluster_size.read().raw - self.log_block_size.read().raw)
+        return max(self.free, self.blocks - (self.overhead.read().raw << ratio))
 
     @property
     def free(self) -> int:

@@ -234,7 +234,7 @@ def _shown(directory: int, name: bytes) -> str:
 def space_of(sb: Superblock) -> Rstatfs:
     """What the superblock says of free space."""
     files = (sb.inodes_count.read().raw, sb.free_inodes.read().raw)
-    return Rstatfs(MAGIC, sb.block_size, sb.blocks, sb.free, sb.available, *files, 0, LONGEST_NAME)
+    return Rstatfs(MAGIC, sb.block_size, sb.room, sb.free, sb.available, *files, 0, LONGEST_NAME)
 
 
 def _one(_: object) -> int:
