@@ -37,18 +37,18 @@ $(VENV)/.dev $(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.base
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
-.guest/vmlinuz: tools/guest
+.guest/linux: tools/guest
 	tools/guest $(@D)
 
 demo: $(VENV)/.base
 	@tools/need mke2fs
 	$(BIN)/lux9 demo
 
-test: $(VENV)/.dev .guest/vmlinuz
+test: $(VENV)/.dev .guest/linux
 	@tools/need $(TESTED)
 	$(BIN)/python -m pytest --no-skips $(PYTEST_ARGS)
 
-coverage: $(VENV)/.dev .guest/vmlinuz
+coverage: $(VENV)/.dev .guest/linux
 	@tools/need $(TESTED)
 	$(BIN)/coverage erase
 	$(BIN)/coverage run -m pytest --no-skips $(PYTEST_ARGS)

@@ -16,8 +16,8 @@ COMPLAINTS = re.compile(r"BUG:|WARNING:|Oops|blocked for more than|general prote
 @pytest.fixture(scope="session")
 def guest(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guest]:
     """It must not have made Linux complain when all tests are over."""
-    if not (PARTS / "vmlinuz").exists():
-        pytest.skip(f"there is no Linux for a guest; make {PARTS.name}/vmlinuz")
+    if not (PARTS / "linux").exists():
+        pytest.skip(f"there is no Linux for a guest; make {PARTS.name}/linux")
     with Guest(tmp_path_factory.mktemp("guest"), modules=OWN) as made:
         yield made
         said = made.run("/run/busybox dmesg").stdout

@@ -107,8 +107,8 @@ class Guest:
         )
         return [
             *("qemu-system-x86_64", "-nodefaults", "-nographic", "-no-reboot"),
-            *("-machine", "q35,accel=tcg", "-cpu", "max", "-smp", "2", "-m", "1G"),
-            *("-kernel", str(PARTS / "vmlinuz"), "-initrd", str(self.folder / "initrd")),
+            *("-machine", "q35,accel=tcg", "-cpu", "max", "-m", "1G"),
+            *("-kernel", str(PARTS / "linux"), "-initrd", str(self.folder / "initrd")),
             *("-append", "console=ttyS0 quiet panic=-1 oops=panic mitigations=off"),
             *("-serial", "stdio"),
             "-virtfs",

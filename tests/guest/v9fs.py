@@ -14,7 +14,7 @@ from tests.fs.images import tool
 from tests.guest.guest import PEER, Guest
 
 BIG = 2 << 20  # bytes of the longest file, and then some
-MANY = 60  # files in one directory, whose names are more than a message of 4096 bytes
+MANY = 24  # files in one directory, whose names are more than a message of 4096 bytes
 MSIZE = 1 << 20  # the most that Linux has for a stream: MAX_SOCK_BUF of net/9p/trans_fd.c
 SIZE = "32M"
 
@@ -74,7 +74,7 @@ def source(top: Path) -> Path:
         f.write(b"x")
     (top / "many").mkdir()
     for i in range(MANY):
-        (top / "many" / f"file{i:04}-{'x' * 60}").write_text(f"{i}\n")
+        (top / "many" / f"file{i:04}-{'x' * 200}").write_text(f"{i}\n")
     (top / "program").write_text("#!/bin/sh\necho ran\n")
     (top / "program").chmod(0o4751)
     (top / "dir").chmod(0o1775)
