@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -78,8 +79,7 @@ def test_a_crash_loop_ends_and_harms_nobody(tmp_path: Path, machine: Make) -> No
 
     async def body() -> None:
         async with rig(tmp_path, manifest, machine()) as r:
-            number = (await r.read("/dev/sip/clone")).strip()
-            await r.order(number, "type good", "start")
+            await r.write("/dev/sip/clone", "type good\nstart")
             await r.entered("bad", "gave-up")
             assert r.states("bad") == [*["starting", "crashed"] * 2, "starting", "gave-up"]
             assert await r.read("/x/g/version") == "first"
@@ -271,9 +271,59 @@ def test_a_server_made_by_hand(tmp_path: Path) -> None:
 def test_what_a_server_does_not_take(tmp_path: Path, line: str, why: str) -> None:
     async def body() -> None:
         async with rig(tmp_path, "[a]\n$ok\nclass = '01'") as r:
-            number = (await r.read("/dev/sip/clone")).strip()
             with pytest.raises(RemoteError, match=why):
-                await r.order(number, line)
+                await r.write("/dev/sip/clone", line)
+
+    asyncio.run(body())
+
+
+def test_a_server_that_is_told_nothing_goes_with_its_ctl(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with rig(tmp_path, "[a]\n$ok\nclass = '01'") as r:
+
+            def made(client: Client) -> None:
+                with client.open("/dev/sip/clone", ORDWR) as f:
+                    assert f.pread(0, 64) == b"2\n"
+                    assert client.read("/dev/sip/ctl") == b"1 a running\n2 sip2 created\n"
+                assert client.read("/dev/sip/ctl") == b"1 a running\n"
+
+            await r.ask(made)
+            await r.write("/dev/sip/clone", "restart always")  # it was told something: it stays
+            await r.order("sip3", "type a")
+            assert await r.read("/dev/sip/ctl") == "1 a running\n3 a1 created\n"
+
+    asyncio.run(body())
+
+
+def test_a_limit_takes_effect_at_once_where_it_can(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with rig(tmp_path, f"[a]\n$ok\n{AHCI}\nmount = '/x/a'") as r:
+            await r.order("a", "limit messages 200", "limit files 32", "limit dma_buffers 3")
+            assert await r.read("/x/a/flood") == "60\n"  # each is walk, open, read, read, clunk
+            life = r.sip("a").life
+            assert life is not None
+            assert life.throttled() > 0
+            assert life.process.limits.dma_buffers == 3
+            assert resource.prlimit(r.sip("a").pid, resource.RLIMIT_NOFILE) == (32, 32)
+            with pytest.raises(RemoteError, match="holds from its next start on: its arena"):
+                await r.order("a", "limit arena 4096")
+            limits = (await r.read("/dev/sip/servers/a/limits")).splitlines()
+            assert next(x for x in limits if x.startswith("arena ")).endswith(" 4096")
+
+    asyncio.run(body())
+
+
+def test_a_service_that_is_stopped_did_not_fail_to_come_back(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with rig(tmp_path, BACK) as r:
+
+            def work(client: Client) -> None:
+                with client.open("/x/a/word") as f:
+                    client.write("/dev/sip/servers/a/ctl", b"stop")
+                    with pytest.raises(RemoteError, match="a has ended; its log says why"):
+                        f.pread(0, 7)
+
+            await r.ask(work)
 
     asyncio.run(body())
 

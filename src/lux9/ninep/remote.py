@@ -44,14 +44,18 @@ class Service:
         self.requests = self.bytes = 0
         self.waiting: list[Pending[None]] = []
         self.timer: asyncio.TimerHandle | None = None
-        self.expired = False
+        self.expired = self.late = False  # it does not come back; somebody waited for that
 
     def up(self, caller: Caller, root: Attached) -> None:
         """It answers, on this connection; whoever waited goes on."""
         self.caller, (self.root_fid, self.root_qid) = caller, root
         self.generation += 1
-        self.expired = False
+        self.expired = self.late = False
         self._wake(None)
+
+    def _too_late(self) -> None:
+        self.late = True
+        self.give_up()
 
     def give_up(self) -> None:
         """It will not come back: whoever waits is told so."""
@@ -70,7 +74,7 @@ class Service:
                 pending.fail(error)
 
     def _down(self) -> ServiceDown:
-        waited = f" and did not come back within {self.hold:g} s" if self.hold else ""
+        waited = f" and did not come back within {self.hold:g} s" if self.late else ""
         return ServiceDown(f"{self.name} has ended{waited}; its log says why")
 
     def ready(self) -> Maybe[None]:
@@ -80,7 +84,7 @@ class Service:
         if self.expired or not self.hold:
             raise self._down()
         if self.timer is None:
-            self.timer = asyncio.get_running_loop().call_later(self.hold, self.give_up)
+            self.timer = asyncio.get_running_loop().call_later(self.hold, self._too_late)
         pending: Pending[None] = Pending()
         self.waiting.append(pending)
         return pending

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 
 from ..errors import PermissionDenied
 from ..kernel.process import Process
@@ -38,7 +39,11 @@ class SipDir(Dir):
 
     @stream(0o660)
     def clone(self, mode: int) -> Handle:
-        """Opened, it makes a server: the open file is its ctl. A type's name sets its type."""
+        """Opened, it makes a server: the open file is its ctl. A type's name sets its type.
+
+        Closed, a server that was told nothing is gone again, as a connection of ip(3) is. One that was told something
+        stays, for with `echo` each word has an open file of its own.
+        """
         sip = self.keeper.create()
         made = ServerDir(self.keeper, sip)
         self.keeper.kernel.audit.record(self.process, "sip clone", sip.name, "allowed")
@@ -49,7 +54,7 @@ class SipDir(Dir):
             alone = len(words) == 1 and words[0] not in made.verbs
             return made.control(f"type {words[0]}" if alone and words[0] in known else line)
 
-        return Answers(f"{sip.number}\n", lines(take))
+        return Answers(f"{sip.number}\n", lines(take), partial(self.keeper.forget, sip))
 
     @text(0o664)
     def ctl(self) -> str:

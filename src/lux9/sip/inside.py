@@ -14,10 +14,10 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from ..driver.arena import Arena
 from ..driver.environment import Environment
-from ..errors import UserError, text_of
+from ..errors import NotSupported, UserError, text_of
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
-from ..kernel.process import Cap
+from ..kernel.process import Cap, Limits
 from ..ninep.caller import Caller
 from ..ninep.client import Client
 from ..ninep.session import Session
@@ -84,6 +84,10 @@ class Inside:
     def signal(self, number: int) -> None:
         """Any signal ends the task; nothing less can be done to it in here."""
         self.task.cancel()
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """Within the kernel's process, it has that one's. Raises NotSupported."""
+        raise NotSupported("it runs within the kernel's process, which nothing limits")
 
     async def stop(self) -> str:
         """End it; how it ended."""

@@ -118,6 +118,11 @@ class Launcher:
         self.sips.append(sip)
         return sip
 
+    def forget(self, sip: Sip) -> None:
+        """Whoever made it has gone: so does it, if it was told nothing."""
+        if sip.blank and sip in self.sips:
+            self.sips.remove(sip)
+
     def free_name(self, wanted: str) -> str:
         """The name, or the first of name1, name2 … that nobody has."""
         taken = {sip.name for sip in self.sips}

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from ..kernel.audit import Journal
 from ..kernel.dev.proc import Life
 from .inside import Inside
-from .policy import Restarts
+from .policy import Restart, Restarts
 from .spawn import Child
 from .stanza import Stanza
 
@@ -63,6 +63,12 @@ class Sip:
     def running(self) -> bool:
         """Started and not over."""
         return self.state in ("starting", "running", "stopping")
+
+    @property
+    def blank(self) -> bool:
+        """Made, and told nothing since."""
+        untold = self.name == self.stanza.name and self.stanza == Stanza(self.name)
+        return untold and not self.binding and self.restarts.rule == Restart() and not self.starts
 
     @property
     def comes_back(self) -> bool:

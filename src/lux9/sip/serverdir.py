@@ -16,7 +16,7 @@ from ..kernel.rights import grant, revoke
 from ..pending import Maybe, run
 from ..tree import Dir, stream, text, verb
 from ..wire.node import Handle
-from . import life, usage
+from . import life, limiting, usage
 from .manifest import NAME, capability, limit
 from .matching import Matching
 from .policy import Restarts, rule as parse_rule
@@ -46,6 +46,10 @@ class Keeper(Protocol):
 
     def create(self) -> Sip:
         """One more server."""
+        ...
+
+    def forget(self, sip: Sip) -> None:
+        """Drop one that was told nothing."""
         ...
 
     def free_name(self, wanted: str) -> str:
@@ -199,10 +203,12 @@ class ServerDir(Dir):
 
     @verb(2)
     def limit(self, key: str, value: str) -> None:
-        """How much it may hold at once, from its next start on."""
+        """How much it may hold, at once and from now on; an error tells what has to wait for its next start."""
         number = int(value) if value.isascii() and value.isdecimal() else value
         limits = replace(self.sip.stanza.limits, **{key: limit(key, number)})
         self.sip.stanza = replace(self.sip.stanza, limits=limits)
+        if self.sip.running:
+            limiting.now(self.sip, key)
 
     @verb(2)
     def capability(self, what: str, name: str) -> None:

@@ -13,10 +13,15 @@ import signal
 import socket
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import ClassVar
 
-from ..errors import UserError
+from ..errors import NotSupported, UserError
+from ..kernel.process import Limits
 from .output import Output
+from .processes import tree
+from .sandbox import cgroup
 from .sandbox.cgroup import Group
+from .sandbox.rlimits import NAMES, impose, rlimits
 
 CLIENT, ARENA, SERVICE = 3, 4, 5
 KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
@@ -26,6 +31,8 @@ Inherit = Mapping[int, int]  # fd in the child: fd here
 
 class Child:
     """A running program. `said(line)` gets what it prints; `ended` gets how it went. `group` goes with it."""
+
+    grouped: ClassVar[tuple[str, ...]] = ("cpu", "processes")  # limits that only a group keeps
 
     def __init__(
         self, pid: int, output: int, said: Callable[[str], None], group: Group | None = None
@@ -57,6 +64,19 @@ class Child:
         if self.pid:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self.pid, number)
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """Let one of these take effect now. Raises NotSupported where it cannot."""
+        if self.group is not None:
+            self.group.set(limits)
+        elif name in self.grouped:
+            raise NotSupported(cgroup.missing())
+        if name == "arena":
+            raise NotSupported("its arena is mapped as it is")
+        if name in NAMES:
+            wanted = NAMES[name]
+            for pid in tree(self.pid) if self.pid else ():
+                impose(pid, {wanted: rlimits(limits)[wanted]})
 
     async def stop(self) -> str:
         """Ask it to end, then make it; how it ended."""

@@ -19,10 +19,16 @@ class Answers:
     request and reads on gets the whole answer.
     """
 
-    __slots__ = ("base", "content", "take")
+    __slots__ = ("base", "closed", "content", "take")
 
-    def __init__(self, content: str, take: Callable[[str], Maybe[str | None]] | None) -> None:
+    def __init__(
+        self,
+        content: str,
+        take: Callable[[str], Maybe[str | None]] | None,
+        closed: Callable[[], None] = lambda: None,
+    ) -> None:
         self.content, self.take, self.base = content.encode(), take, 0
+        self.closed = closed
 
     def read(self, offset: int, count: int) -> bytes:
         """A slice of the text."""
@@ -48,7 +54,8 @@ class Answers:
         return count
 
     def close(self) -> None:
-        """Nothing is held."""
+        """Tell whoever wants to know."""
+        self.closed()
 
 
 class RawHandle:

@@ -103,6 +103,25 @@ def test_it_starts_others_only_where_its_manifest_says_so() -> None:
     assert ran(shell(script, limits=Limits(processes=4))).lines == ["started"]
 
 
+def test_its_limits_are_others_while_it_runs() -> None:
+    """Those that the host's kernel keeps, and those that ours does."""
+
+    def raise_it(child: Child, line: str) -> None:
+        if line == "up":
+            child.limit("processes", Limits(processes=2))
+            child.limit("files", Limits(processes=2, files=9))
+            child.signal(signal.SIGINT)
+
+    script = (
+        "import os, resource as r, signal as s\n"
+        "s.signal(s.SIGINT, lambda *_: None); print('up', flush=True); s.pause()\n"
+        "print(os.fork() and r.getrlimit(r.RLIMIT_NOFILE))"
+    )
+    ended = ran(python(script), raise_it)
+    assert "(9, 9)" in ended.lines
+    assert ended.refused == []
+
+
 def test_threads_need_no_leave() -> None:
     script = "import threading as t; x = t.Thread(target=lambda: print('ran')); x.start(); x.join()"
     assert ran(python(script)) == Ended("exited with status 0", ["ran"], [])

@@ -50,7 +50,11 @@ ALLOWED = _ALLOWED.split()
 
 # A manifest's command is a program of its own: it is loaded over the one that set the sandbox up.
 PROGRAM = ("execve",)
-FORK = ("fork", "vfork", "clone")  # where the manifest allows processes
+FORK = (
+    "fork",
+    "vfork",
+    "clone",
+)  # processes, where the manifest allows some; clone(2) makes threads, too
 
 # ioctl(2) of an open file: whether it is a terminal, how much can be read, non-blocking, close-on-exec
 WHOLE = 0xFFFF_FFFF
@@ -102,5 +106,4 @@ SIGNALS = ("kill", "tgkill")  # the process is the first argument
 SIZES = {"ftruncate": (1,), "fallocate": (2, 3)}  # arguments whose sum is a file's size
 GROWING = {"mmap": (1, None), "mremap": (2, 1)}  # arguments: bytes wanted, bytes that there are
 ENDS = ("exit_group",)
-CLONE = ("clone",)  # threads; processes are of `FORK`
-WATCHED = frozenset([*PATHS, *FILES, *SIGNALS, *SIZES, *GROWING, *ENDS, *CLONE]) - {*PROGRAM}
+WATCHED = frozenset([*PATHS, *FILES, *SIGNALS, *SIZES, *GROWING, *ENDS, *FORK]) - {*PROGRAM}

@@ -28,8 +28,12 @@ class Group:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         path.mkdir()
+        self.set(limits)
+
+    def set(self, limits: Limits) -> None:
+        """These hold, at once."""
         for name, value in values(limits).items():
-            (path / name).write_text(f"{value}\n")
+            (self.path / name).write_text(f"{value}\n")
 
     def add(self, pid: int) -> None:
         """From here the process, and all that it will start, count. One that has ended does not."""

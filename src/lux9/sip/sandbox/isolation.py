@@ -153,7 +153,6 @@ def _jail(
     message = number + seccomp.program()
     outer = bubblewrap.arguments(argv, STATUS, files)
     names = calls.WATCHED | {*(calls.PROGRAM if program.command else ())}
-    names |= {*(calls.FORK if program.limits.processes else ())}
     try:
         more = {**inherit, enter.CONTROL: theirs.fileno(), STATUS: telling}
         environment = {**variables, "PYTHONDONTWRITEBYTECODE": "1"}

@@ -17,6 +17,7 @@ import socket
 from collections.abc import Callable
 from pathlib import Path
 
+from ...kernel.process import Limits
 from ..spawn import Child, reason
 from .cgroup import Group
 from .judge import Judge
@@ -31,6 +32,8 @@ class Jailed(Child):
 
     The driver waits for `message` before it becomes one; by then it is in `group`, if there is one.
     """
+
+    grouped = ("cpu",)
 
     def __init__(
         self,
@@ -121,6 +124,11 @@ class Jailed(Child):
                 self.verdict, number = f"killed by {signal.SIGTERM.name}", signal.SIGKILL
             with contextlib.suppress(ProcessLookupError):
                 signal.pidfd_send_signal(self.inner, number)
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """As for any child; and whoever looks at its calls is told."""
+        self.judge.limit(limits)
+        super().limit(name, limits)
 
     def _by_default(self, number: int) -> bool:
         """Whether a signal would take its default action, which it does not for process 1 (pid_namespaces(7)): we do.

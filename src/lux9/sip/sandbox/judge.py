@@ -16,7 +16,7 @@ from pathlib import PurePosixPath
 from typing import NamedTuple
 
 from ...kernel.process import Limits
-from ..usage import tree
+from ..processes import tree
 from . import calls
 from .bubblewrap import TEMPORARY
 from .caller import Caller, signed
@@ -50,19 +50,27 @@ class Judge:
     """Of one driver's calls. `told` gets each finding."""
 
     def __init__(self, held: Held, limits: Limits, names: frozenset[str], told: Told) -> None:
-        self.held, self.limits, self.names, self.told = held, limits, names, told
-        self.memory = limits.memory + limits.arena
+        self.held, self.names, self.told = held, names, told
+        self.limit(limits)
         self.reached: set[str] = set()
         self.pid = 0  # the first process; known before it makes a call
 
+    def limit(self, limits: Limits) -> None:
+        """These hold from now on."""
+        self.limits, self.memory = limits, limits.memory + limits.arena
+
     def call(self, tid: int, name: str, args: tuple[int, ...]) -> Verdict:
         """What is to be answered to a call, and what there is to tell of it."""
-        if name not in self.names:
+        if name not in self.names or (name in calls.FORK and not self._forks(name, args)):
             return Verdict(errno.EPERM, [refusal(name, args)])
         who = Caller(tid)
-        if name in (*calls.CLONE, *calls.FORK):
+        if name in calls.FORK:
             return self._starts(who, name, args)
         return Verdict(0, list(self._found(who, name, args)))
+
+    def _forks(self, name: str, args: tuple[int, ...]) -> bool:
+        """A thread may be started in any case, a process where the manifest has some."""
+        return self.limits.processes > 0 or _is_thread(name, args)
 
     def _found(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         """Each is looked for on its own: one that cannot be (the caller is gone) hides no other."""
@@ -102,31 +110,29 @@ class Judge:
 
     def _starts(self, who: Caller, name: str, args: tuple[int, ...]) -> Verdict:
         """One more thread or process, if that is within its share."""
-        if name in calls.CLONE and args[0] & CLONE_THREAD:
+        if _is_thread(name, args):
             what, used, most = "threads", _count(who.threads) - 1, THREADS
-        elif self.limits.processes:
-            what, used, most = "processes", len(list(tree(self.pid))) - 1, self.limits.processes
         else:
-            return Verdict(errno.EPERM, [refusal(name, args)])
+            what, used, most = "processes", len(list(tree(self.pid))) - 1, self.limits.processes
         if used < most:
             return Verdict(0, [])
-        return Verdict(errno.EAGAIN, [limit(what, used, most, name)])
+        return Verdict(errno.EAGAIN, [reached(what, used, most, name)])
 
     def _files(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         if name in calls.OPENING and (used := who.files()) >= self.limits.files:
-            yield limit("files", used, self.limits.files, name)
+            yield reached("files", used, self.limits.files, name)
 
     def _memory(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         if name in calls.GROWING:
             wanted, had = calls.GROWING[name]
             size = args[wanted] - (0 if had is None else args[had])
             if (used := who.memory()) + size > self.memory:
-                yield limit("memory", used, self.memory, name)
+                yield reached("memory", used, self.memory, name)
 
     def _sizes(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         size = sum(args[n] for n in calls.SIZES.get(name, ()))
         if size > self.limits.file_size:
-            yield limit("file_size", size, self.limits.file_size, name)
+            yield reached("file_size", size, self.limits.file_size, name)
 
     def _usage(self, who: Caller, name: str, args: tuple[int, ...]) -> Iterator[Finding]:
         """What has no call of its own, before a call that may give it back."""
@@ -146,13 +152,17 @@ class Judge:
         """A full /tmp; memory to the last piece. Told when it is reached, not as long as it is so."""
         room, peak = who.room(str(TMP)), who.peak()
         full = {
-            "disk": (room == 0, limit("disk", TEMPORARY - room, TEMPORARY)),
-            "memory": (peak + calls.PIECE > self.memory, limit("memory", peak, self.memory)),
+            "disk": (room == 0, reached("disk", TEMPORARY - room, TEMPORARY)),
+            "memory": (peak + calls.PIECE > self.memory, reached("memory", peak, self.memory)),
         }
-        for name, (reached, finding) in full.items():
-            if reached and name not in self.reached:
+        for name, (is_full, finding) in full.items():
+            if is_full and name not in self.reached:
                 yield finding
-        self.reached = {name for name, (reached, _) in full.items() if reached}
+        self.reached = {name for name, (is_full, _) in full.items() if is_full}
+
+
+def _is_thread(name: str, args: tuple[int, ...]) -> bool:
+    return name == "clone" and bool(args[0] & CLONE_THREAD)
 
 
 def _count(what: Callable[[], int]) -> int:
@@ -167,7 +177,7 @@ def _writes(named: calls.Named, args: tuple[int, ...]) -> bool:
     return named.writes or (named.flags is not None and bool(args[named.flags] & WRITING))
 
 
-def limit(what: str, used: int, most: int, call: str = "") -> Finding:
+def reached(what: str, used: int, most: int, call: str = "") -> Finding:
     """One that was reached."""
     detail: dict[str, object] = {"used": used, "most": most}
     return Finding("limit", what, {**detail, "call": call} if call else detail)

@@ -2,18 +2,18 @@
 
 from __future__ import annotations
 
-import contextlib
 import resource
 from collections.abc import Mapping
 
+from ...errors import NotSupported
 from ...kernel.process import Limits
-from .cgroup import THREADS
 
 STACK = 8 << 20
+NAMES = {"memory": "as", "files": "nofile", "file_size": "fsize"}  # by a manifest's limits
 
 
 def rlimits(limits: Limits) -> dict[str, int]:
-    """Names of setrlimit(2), in lower case, and values."""
+    """Names of setrlimit(2), in lower case, and values. That of processes is a user's, not a program's: not here."""
     wanted = {
         "as": limits.memory + limits.arena,
         "core": 0,
@@ -23,8 +23,6 @@ def rlimits(limits: Limits) -> dict[str, int]:
         "nofile": limits.files,
         "stack": STACK,
     }
-    if limits.processes:
-        wanted["nproc"] = limits.processes + THREADS
     return {name: _allowed(name, value) for name, value in wanted.items()}
 
 
@@ -35,8 +33,11 @@ def _allowed(name: str, value: int) -> int:
 
 
 def impose(pid: int, values: Mapping[str, int]) -> None:
-    """Set them for another process, if it still runs. A count of processes is its user's, not its: left out."""
+    """Set them for another process, if it still runs. Raises NotSupported where one would be raised, and may not."""
     for name, value in values.items():
-        if name != "nproc":
-            with contextlib.suppress(ProcessLookupError):
-                resource.prlimit(pid, getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+        try:
+            resource.prlimit(pid, getattr(resource, f"RLIMIT_{name.upper()}"), (value, value))
+        except ProcessLookupError:
+            return
+        except PermissionError:
+            raise NotSupported("only root raises a limit of a process that runs") from None
