@@ -78,6 +78,7 @@ class Replies:
         self.out: list[Bytes] = []
         self.unsent = 0  # bytes of long answers in `out`
         self.receiving = False
+        self.calm = True  # what came last was looked up only: nothing waits for the loop to turn
         self.refusal: Callable[[str, int], Message] = plain
 
     @property

@@ -18,6 +18,7 @@ from ..wire.codec import NOTAG
 from ..wire.node import Node
 from .inbox import Inbox
 from .meter import Meter
+from .outlet import Outlet
 from .session import Bounds, Owner, Session
 
 LINGER = 5.0  # seconds that a client which is hung up on has to read the last answers
@@ -63,6 +64,7 @@ class Connection(asyncio.BufferedProtocol):
         except Lux9Error as error:
             owner = Stranger(error)
         self.session = Session(owner, self.wake, self.bounds)
+        self.outlet = Outlet(self.transport)
         self.meter = Meter(self.session.bounds.rate, self.loop.time, self.wait)
         self.inbox = Inbox(self.session.receive)
         if isinstance(owner, Stranger):
@@ -77,24 +79,41 @@ class Connection(asyncio.BufferedProtocol):
 
     def buffer_updated(self, nbytes: int) -> None:
         """Answer every whole message; a client that talks nonsense is told so, and hung up on."""
+        session, inbox, outlet = self.session, self.inbox, self.outlet
+        outlet.turn()
         while True:
             try:
-                self.inbox.took(nbytes)
+                inbox.took(nbytes)
             except ProtocolError as error:
-                self.session.failed(NOTAG, error, "message", "")
+                session.failed(NOTAG, error, "message", "")
                 self.hang_up()
                 return
             if self.after_batch is not None:
                 self.after_batch()
-            stopped = self.session.full
-            self.flush()
-            if self.session.bounds.rate:
-                self.meter.count(self.session)
-            if not stopped or self.paused:
+            if session.unsent or session.bounds.rate:
+                if not self._many():
+                    return
+                nbytes = 0  # enough long answers for one send; there may be more whole messages
+                continue
+            out = session.out
+            if not out:
                 return
-            nbytes = (
-                0  # enough long answers were made for one send; there may be more whole messages
-            )
+            data = out[0] if len(out) == 1 else b"".join(out)
+            out.clear()
+            if not session.calm or self.paused:
+                outlet.send(data)
+                return
+            nbytes = outlet.send(data, inbox.room() if inbox.have else inbox.view)
+            if not nbytes:
+                return
+
+    def _many(self) -> bool:
+        """Send long answers, and count what came; whether there may be more to answer."""
+        stopped = self.session.full
+        self.flush()
+        if self.session.bounds.rate:
+            self.meter.count(self.session)
+        return stopped and not self.paused
 
     def wake(self) -> None:
         """An answer came outside of `buffer_updated`: send all that come in this turn of the loop at once."""
@@ -107,12 +126,12 @@ class Connection(asyncio.BufferedProtocol):
         self.woken = False
         session = self.session
         out = session.out
-        if out and not self.transport.is_closing():
-            if session.unsent:  # uvloop sends the parts as they are; asyncio joins them itself
-                self.transport.writelines(out.copy())
-            else:
-                self.transport.write(out[0] if len(out) == 1 else b"".join(out))
-        session.sent()
+        if session.unsent:
+            self.outlet.send_parts(out)
+            session.sent()
+        elif out:
+            self.outlet.send(out[0] if len(out) == 1 else b"".join(out))
+            out.clear()
 
     def hang_up(self) -> None:
         """Send what is there and close; whoever does not read it in time loses it."""

@@ -62,46 +62,52 @@ class Session(Shortcuts):
 
         It stops early when `bounds.unsent` bytes of answers are there: send them, and call it again.
         """
-        at, end, out, fids, waiting = 0, len(buf), self.out, self.fids, self.waiting
-        msize, most, room, quick, asked = self.msize, self.most, self.bounds.unsent, self.quick, 0
-        if self.unsent >= room:
+        if self.unsent and self.full:
             return 0
-        number = offset = count = 0
-        self.receiving = True
+        at, end, out, fids, waiting = 0, len(buf), self.out, self.fids, self.waiting
+        asked = number = offset = count = 0
+        self.receiving = self.calm = True
         try:
-            while (left := end - at) >= 7:
+            while (left := end - at) >= HEADER.size:
                 if left >= IO:
                     size, kind, tag, number, offset, count = io(buf, at)
+                    if kind == TREAD and size == IO and tag not in waiting:
+                        f = fids.get(number)
+                        if f is not None and f.read is not None:
+                            asked += 1
+                            at += IO
+                            if count > self.most:
+                                count = self.most
+                            try:
+                                data = f.read(offset, count)
+                            except Exception as error:
+                                self.failed(tag, error, "read", f.name)
+                                continue
+                            if type(data) is bytes and (n := len(data)) < COPY and n <= count:
+                                out.append(pack(n + DATA, RREAD, tag, n) + data)
+                                continue
+                            self.answer(tag, data, number, count, self.data)
+                            if self.full:
+                                break
+                            continue
                 else:
                     size, kind, tag = head(buf, at)
-                if not 7 <= size <= msize:
-                    raise ProtocolError(strange(size, msize))
+                if not HEADER.size <= size <= self.msize:
+                    raise ProtocolError(strange(size, self.msize))
                 if left < size:
                     break
-                if tag in waiting:
-                    pass
-                elif kind == TREAD and size == IO:
+                if (
+                    kind in self.quick
+                    and tag not in waiting
+                    and self.quick[kind](buf, at, size, tag)
+                ):
+                    asked += 1
+                    at += size
+                    continue
+                self.calm = False
+                if kind == TWRITE and size == count + IO and tag not in waiting:
                     f = fids.get(number)
-                    if f is not None and f.read is not None:
-                        asked += 1
-                        at += size
-                        if count > most:
-                            count = most
-                        try:
-                            data = f.read(offset, count)
-                        except Exception as error:
-                            self.failed(tag, error, "read", f.name)
-                            continue
-                        if type(data) is bytes and (n := len(data)) < COPY and n <= count:
-                            out.append(pack(n + DATA, RREAD, tag, n) + data)
-                            continue
-                        self.answer(tag, data, number, count, self.data)
-                        if self.unsent >= room:
-                            break
-                        continue
-                elif kind == TWRITE and size >= IO:
-                    f = fids.get(number)
-                    if f is not None and f.write is not None and size == count + IO:
+                    if f is not None and f.write is not None:
                         asked += 1
                         at += size
                         try:
@@ -114,18 +120,9 @@ class Session(Shortcuts):
                         else:
                             self.answer(tag, done, number, count, self.wrote)
                         continue
-                elif kind in quick and quick[kind](buf, at, size, tag):
-                    asked += 1
-                    at += size
-                    continue
                 at += size
-                self._message(kind, tag, buf, at - size + 7, at)
-                msize, most, quick = (
-                    self.msize,
-                    self.most,
-                    self.quick,
-                )  # it may have been a Tversion
-                if self.unsent >= room:
+                self._message(kind, tag, buf, at - size + HEADER.size, at)
+                if self.full:
                     break
         finally:
             self.receiving = False

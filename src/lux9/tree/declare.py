@@ -17,7 +17,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 class Raw(Protocol):
     """A file whose offset is an address: one read or write is one access of that width.
 
-    It may also have `length` (bytes) and `close()`.
+    It may also have `length` (bytes), `close()`, and `handle()`: a Handle that is called with nothing between.
     """
 
     def pread(self, count: int, offset: int) -> Maybe[Bytes]:

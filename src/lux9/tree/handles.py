@@ -8,7 +8,7 @@ from typing import Any
 
 from ..errors import BadArgument, PermissionDenied
 from ..pending import Maybe, Pending, after, waits
-from ..wire.node import Bytes
+from ..wire.node import Bytes, Handle
 from .declare import Raw
 
 
@@ -109,7 +109,10 @@ class Events:
 
 def as_handle(opened: Any) -> Any:
     """A Handle of what an open gave, which may be a Raw."""
-    return RawHandle(opened) if hasattr(opened, "pread") else opened
+    if not hasattr(opened, "pread"):
+        return opened
+    own: Callable[[], Handle] | None = getattr(opened, "handle", None)
+    return RawHandle(opened) if own is None else own()
 
 
 def lines(take: Callable[[str], Maybe[str | None]]) -> Callable[[str], Maybe[str | None]]:

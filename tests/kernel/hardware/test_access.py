@@ -52,7 +52,7 @@ def test_a_read_is_cut_at_the_end_and_empty_after_it(board: Board) -> None:
 def test_a_run_has_a_limit(board: Board) -> None:
     file = board.hw.open_bar(board.process("one"), A, 0)
     file.length = 1 << 20
-    file.read = _nothing
+    file.get = _nothing
     assert len(file.pread(1 << 20, 0)) == RUN
 
 

@@ -1,7 +1,8 @@
 """Open files over registers: the hot path. One read or write is one access of that width.
 
-The short way through `pread` and `pwrite` is a handful of operations; whatever is not a plain access goes
-to `_run`, which explains the refusal or does it in pieces.
+A `BarFile` is what the server calls: no wrapper between. The short way through `read` and `write` is a handful of
+operations; whatever is not a plain access goes to `_read_run` and `_write_run`, which explain the refusal or do it in
+pieces.
 """
 
 from __future__ import annotations
@@ -26,8 +27,8 @@ class BarFile:
     """A BAR under a claim. `length` is its size in bytes; `closed` is told when it is closed."""
 
     __slots__ = (
-        *("base", "claim", "closed", "context", "length", "name", "note", "place", "read"),
-        *("widths", "write"),
+        *("base", "claim", "closed", "context", "get", "length", "name", "note", "place", "put"),
+        "widths",
     )
 
     def __init__(
@@ -45,20 +46,20 @@ class BarFile:
         self.note = claim.owner.recent.append
         io = bar.kind == "io"
         self.widths = PORTS if io else MEMORY
-        self.read = machine.io_read if io else machine.mem_read
-        self.write = machine.io_write if io else machine.mem_write
+        self.get = machine.io_read if io else machine.mem_read
+        self.put = machine.io_write if io else machine.mem_write
 
-    def pread(self, count: int, offset: int) -> bytes:
+    def read(self, offset: int, count: int) -> bytes:
         """One access of `count` bytes, or a run of 4-byte ones."""
         mask, claim = self.widths.get(count), self.claim
         if mask is None or offset & mask or offset + count > self.length or not claim.alive:
             return self._read_run(count, offset)
         claim.touched = True
-        value = self.read(self.base + offset, count)
+        value = self.get(self.base + offset, count)
         self.note((self.place, False, offset, count, value))
         return value.to_bytes(count, "little")
 
-    def pwrite(self, data: Data, offset: int) -> int:
+    def write(self, offset: int, data: Data) -> int:
         """One access as wide as the data, or a run of 4-byte ones."""
         count, claim = len(data), self.claim
         mask = self.widths.get(count)
@@ -67,8 +68,20 @@ class BarFile:
         claim.touched = True
         value = int.from_bytes(data, "little")
         self.note((self.place, True, offset, count, value))
-        self.write(self.base + offset, count, value)
+        self.put(self.base + offset, count, value)
         return count
+
+    def handle(self) -> BarFile:
+        """What the server calls."""
+        return self
+
+    def pread(self, count: int, offset: int) -> bytes:
+        """As `read`, for whoever takes it as a Raw."""
+        return self.read(offset, count)
+
+    def pwrite(self, data: Data, offset: int) -> int:
+        """As `write`."""
+        return self.write(offset, data)
 
     def close(self) -> None:
         """A claim that came with an open goes with the last close."""
@@ -79,8 +92,8 @@ class BarFile:
     def _read_run(self, count: int, offset: int) -> bytes:
         count = self._fit("read", count, offset)
         self.note((self.place, False, offset, count, -1))
-        read, at = self.read, self.base + offset
-        return b"".join(read(at + i, 4).to_bytes(4, "little") for i in range(0, count, 4))
+        get, at = self.get, self.base + offset
+        return b"".join(get(at + i, 4).to_bytes(4, "little") for i in range(0, count, 4))
 
     def _write_run(self, data: Data, offset: int) -> int:
         count = self._fit("write", len(data), offset)
@@ -89,9 +102,9 @@ class BarFile:
                 "write", f"{offset:#x} is past the {self.length:#x} bytes of the BAR"
             )
         self.note((self.place, True, offset, count, -1))
-        write, at = self.write, self.base + offset
+        put, at = self.put, self.base + offset
         for i in range(0, count, 4):
-            write(at + i, 4, int.from_bytes(data[i : i + 4], "little"))
+            put(at + i, 4, int.from_bytes(data[i : i + 4], "little"))
         return count
 
     def _fit(self, action: str, count: int, offset: int) -> int:
@@ -132,7 +145,7 @@ class GuardedBarFile(BarFile):
         super().__init__(context, claim, bar, closed)
         self.guards = guards
 
-    def pwrite(self, data: Data, offset: int) -> int:
+    def write(self, offset: int, data: Data) -> int:
         """As BarFile. Raises PermissionDenied where the kernel's part begins."""
         end = offset + len(data)
         for guard in self.guards:
@@ -142,7 +155,7 @@ class GuardedBarFile(BarFile):
                     "write `msix` to /dev/irq/ctl"
                 )
                 raise self.context.refuse(self.claim.owner, "bar write", self.name, error)
-        return super().pwrite(data, offset)
+        return super().write(offset, data)
 
 
 def open_bar(
@@ -169,11 +182,11 @@ class SpaceFile:
 
     def pread(self, count: int, offset: int) -> bytes:
         """One access at the address `offset`, in a BAR that the process has claimed. Raises PermissionDenied."""
-        return self._at("read", offset).pread(count, offset - self.start)
+        return self._at("read", offset).read(offset - self.start, count)
 
     def pwrite(self, data: Data, offset: int) -> int:
         """One access at the address `offset`, in a BAR that the process has claimed. Raises PermissionDenied."""
-        return self._at("write", offset).pwrite(data, offset - self.start)
+        return self._at("write", offset).write(offset - self.start, data)
 
     def _at(self, action: str, address: int) -> BarFile:
         file = self.file
