@@ -35,7 +35,9 @@ class Tunnel(asyncio.Transport):
         self.secured = secured
 
     def get_extra_info(self, name: str, default: Any = None) -> Any:
-        """Of the socket's transport."""
+        """Of the socket's transport; its bytes are not those inside (asyncio's word for that is sslcontext)."""
+        if name == "sslcontext":
+            return self.secured.tls.context
         return self.secured.transport.get_extra_info(name, default)
 
     def is_closing(self) -> bool:
