@@ -62,6 +62,7 @@ OUTSIDE: dict[str, set[str]] = {
     "uvloop": {"ninep", "driver", "cli"},
     "qemu": {"machine.qemu"},
     "mfusepy": {"fuse"},
+    "fsspec": {"connection"},
     "cryptography": {"keys", "cli"},  # cli looks whether it is there
 }
 

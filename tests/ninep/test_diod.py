@@ -64,7 +64,7 @@ class TestServer:
         options = ["-f", "-n", "-N", "-c", "/dev/null", "-L", str(log)]
         server = subprocess.Popen([tool("diod"), *options, "-l", str(where), "-e", str(files)])
         try:
-            _connectable(server, where)
+            connectable(server, where)
             yield f"unix!{where}"
         finally:
             server.send_signal(signal.SIGKILL)
@@ -132,7 +132,7 @@ _WRONG: dict[str, Callable[[Client, str], object]] = {
 _NUMBERS = {"none": 2, "file/x": 2, "dir": 21}
 
 
-def _connectable(server: subprocess.Popen[bytes], where: Path) -> None:
+def connectable(server: subprocess.Popen[bytes], where: Path) -> None:
     """It takes connections; its socket is there before that."""
     end = time.monotonic() + LIMIT
     while server.poll() is None and time.monotonic() < end:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator, Generator, Iterator
 from contextlib import asynccontextmanager, contextmanager
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from typing import IO, Any, Self
 
 from ..errors import UserError
@@ -154,15 +154,16 @@ def connect(
     aname: str = "",
     version: str = P9.version,
     timeout: float | None = None,
+    keys: Path | None = None,
 ) -> RemoteTree:
-    """Connect to `unix!PATH` (else $LUX9_ADDR, else this user's socket) and attach to `aname`.
+    """Connect to an address (else $LUX9_ADDR, else this user's socket) and attach to `aname`.
 
-    `timeout`: seconds that any operation may wait for its answer, None for ever. Raises ConnectionError when
-    nobody is there, TimeoutError when nobody answers.
+    `timeout`: seconds that any operation may wait for its answer, None for ever. `keys`: the key file for TLS, else
+    $LUX9_KEYS or the user's own. Raises ConnectionError when nobody is there, TimeoutError when nobody answers.
     """
     where = addr or default_address()
     try:
-        sock = dial(where)
+        sock = dial(where, keys)
     except UserError as error:
         raise ConnectionError(str(error)) from None
     return RemoteTree(Shared.to(sock, aname, version, timeout), where)
@@ -170,14 +171,18 @@ def connect(
 
 @asynccontextmanager
 async def aconnect(
-    addr: str | None = None, *, aname: str = "", version: str = P9.version
+    addr: str | None = None,
+    *,
+    aname: str = "",
+    version: str = P9.version,
+    keys: Path | None = None,
 ) -> AsyncGenerator[AsyncClient, None]:
     """The same for asyncio: `async with lux9.aconnect() as tree: await tree.read("/dev/pci/bus")`.
 
     Raises ConnectionError when nobody is there.
     """
     try:
-        client = await AsyncClient.connect(addr or default_address(), aname, version)
+        client = await AsyncClient.connect(addr or default_address(), aname, version, keys)
     except UserError as error:
         raise ConnectionError(str(error)) from None
     async with client:

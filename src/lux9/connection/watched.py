@@ -6,6 +6,7 @@ import math
 import os
 import select
 import socket
+import ssl
 
 from typing_extensions import override
 
@@ -29,6 +30,8 @@ class Watched(SocketWire):
 
     def arrives(self, seconds: float | None) -> None:
         """Wait until there is something to take, the bell rings, or the time is over; touches nothing else."""
+        if isinstance(self.sock, ssl.SSLSocket) and self.sock.pending():
+            return  # it is decrypted already, and the socket will not tell
         poll = select.poll()
         poll.register(self.sock, select.POLLIN)
         poll.register(self.bell, select.POLLIN)

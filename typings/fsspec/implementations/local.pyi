@@ -1,0 +1,4 @@
+from ..spec import AbstractFileSystem
+
+class LocalFileSystem(AbstractFileSystem):
+    def __init__(self, auto_mkdir: bool = ...) -> None: ...
