@@ -142,7 +142,14 @@ def _keys(context: click.Context, option: click.Parameter, file: str | None) -> 
     expose_value=False,
     help=f"Your key file, for tls!. [default: ${KEYS}, else ~/.config/lux9/client.pem]",
 )
-def main(addr: str | None) -> None:
+@click.option(
+    "--reconnect",
+    type=click.FloatRange(0, 86_400),
+    metavar="SECONDS",
+    envvar="LUX9_RECONNECT",
+    help="When the connection is lost, dial again for so long, and go on where that is possible.",
+)
+def main(addr: str | None, reconnect: float | None) -> None:
     """A machine's PCI hardware as files over 9P, and its drivers as ordinary programs."""
 
 
@@ -150,3 +157,9 @@ def where() -> str:
     """Where to dial, as told on the command line, in the environment, or by default."""
     found = click.get_current_context().find_root().params.get("addr")
     return str(found) if found else default_address()
+
+
+def reconnect() -> float:
+    """Seconds for which a lost connection is dialled again; 0 is not at all."""
+    found: float | None = click.get_current_context().find_root().params.get("reconnect")
+    return found or 0.0

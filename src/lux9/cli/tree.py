@@ -13,8 +13,9 @@ from click.shell_completion import CompletionItem
 from ..errors import Disconnected, Lux9Error, number_of, text_of
 from ..ninep.client import Client
 from ..ninep.default import default_address
+from ..ninep.restore import Line
 from ..wire.messages import DMAPPEND, DMDIR, DMEXCL, Stat
-from . import where
+from . import reconnect, where
 
 if TYPE_CHECKING:
     StrType = click.ParamType[str]
@@ -26,7 +27,11 @@ MODE = "rwxrwxrwx"
 
 def dialled() -> Client:
     """A client of the running kernel. Raises UserError when there is none."""
-    return Client.dial(where())
+    patience = reconnect()
+    if not patience:
+        return Client.dial(where())
+    line = Line(where(), patience=patience, say=lambda text: click.echo(f"lux9: {text}", err=True))
+    return Client.resuming(line)
 
 
 def told(path: str, error: Lux9Error) -> str:

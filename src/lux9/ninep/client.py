@@ -29,6 +29,8 @@ from .wires import SocketWire, dial
 if TYPE_CHECKING:
     import asyncio
 
+    from .restore import Line
+
 T = TypeVar("T")
 MANY = 1024  # posted writes that are queued before they are sent without being asked for
 
@@ -58,10 +60,21 @@ class Client:
         return cls.over(dial(addr, keys), aname, version)
 
     @classmethod
+    def resuming(cls, line: Line, aname: str = "", version: str = P9.version) -> Self:
+        """The same on a connection that is made anew when it is lost (`resume.py`); not for an event loop."""
+        from .resume import Resuming  # which most programs do without
+
+        return cls._attached(Resuming(line, named(version)), aname)
+
+    @classmethod
     def over(cls, sock: socket.socket, aname: str = "", version: str = P9.version) -> Self:
         """The same on a socket that is connected."""
         caller = Caller(dialect=named(version))
         SocketWire(caller, sock)
+        return cls._attached(caller, aname)
+
+    @classmethod
+    def _attached(cls, caller: Caller, aname: str) -> Self:
         self = cls(caller)
         try:
             self.attach(aname)
