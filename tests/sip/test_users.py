@@ -9,7 +9,7 @@ import pytest
 from lux9.errors import UserError
 from lux9.kernel.process import Cap
 from lux9.kernel.users import CONNECTIONS, NOBODY, User
-from lux9.sip.manifest import parse
+from lux9.sip.manifest import built_in, parse
 from lux9.sip.users import load_users, parse_users
 
 TEXT = """\
@@ -49,6 +49,16 @@ def test_they_are_no_drivers() -> None:
     assert [s.name for s in parse(TEXT, "m.toml")] == ["ahci"]
 
 
+def test_the_drivers_of_the_package_can_be_taken_over() -> None:
+    own = '[mine]\nmodule = "x"\n'
+    assert [s.name for s in parse('drivers = "built-in"\n' + own, "m")] == [
+        *(s.name for s in built_in()),
+        "mine",
+    ]
+    with pytest.raises(UserError, match=r"m:1: drivers = 'all': write \"built-in\""):
+        parse('drivers = "all"', "m")
+
+
 def test_a_manifest_without_any_has_none(tmp_path: Path) -> None:
     assert parse_users("", "") == {}
     with pytest.raises(UserError, match=r"no\.toml: No such file"):
@@ -74,7 +84,7 @@ def test_who_is_given_nothing_sees_an_empty_root() -> None:
         ("[[user]]\nname = 1", "m:2: [[user]]: name = 1: write a string"),
         (
             '[a]\nmodule = "x"\n[[user]]\nname = "x"\n[[user]]\nname = "ada"\ncapabilities = ["pc"]',
-            "m:7: [[user]]: unknown capability 'pc'; known: mem io irq dma pci",
+            "m:7: [[user]]: unknown capability 'pc'; known: mem io irq dma",
         ),
         ('[[user]]\nname = "ada"\nbind = "1f.2"', "m:3: [[user]]: bind '1f.2' is not of the form"),
         ('[[user]]\nname = "ada"\nnamespace = "bind"', "m:3: [[user]]: namespace:"),

@@ -90,7 +90,7 @@ class Network:
             who = TRUSTED.format(user=kernel.user)
             kernel.audit.record(None, "trust-network", str(at), "done", warning=who)
         kernel.listening.append(f"{at} {who}")
-        kernel.console.log(f"listening on {at}: {who}")
+        kernel.console.log(f"on the network at {at}: {who}")
 
     def shown(self, guest: Guest) -> str:
         """Where guests of its kind are let in."""

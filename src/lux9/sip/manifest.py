@@ -44,6 +44,7 @@ CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 BUILT_IN = "drivers.toml"
+DRIVERS = "drivers"  # `drivers = "built-in"`: those that come with the package, besides
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
 KEYS = (
     *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
@@ -93,14 +94,25 @@ def toml(text: str, where: str) -> dict[str, Any]:
 def parse(text: str, where: str) -> list[Stanza]:
     """The stanzas of a manifest's text. Raises UserError."""
     table = toml(text, where)
-    drivers = {name: stanza for name, stanza in table.items() if name != USERS}
+    drivers = {name: stanza for name, stanza in table.items() if name not in (USERS, DRIVERS)}
     for name, stanza in drivers.items():
         if not isinstance(stanza, dict):
             raise UserError(
                 f"{where}:{line_of(text, '', name)}: {name} = {stanza!r} is not a stanza; "
                 f"write [{name}] and its keys below"
             )
-    return [Reader(name, stanza, text, where).stanza() for name, stanza in drivers.items()]
+    own = [Reader(name, stanza, text, where).stanza() for name, stanza in drivers.items()]
+    return [*_others(table.get(DRIVERS), text, where), *own]
+
+
+def _others(word: object, text: str, where: str) -> list[Stanza]:
+    """Those that a manifest takes over from the package."""
+    if word is None:
+        return []
+    if word != "built-in":
+        line = line_of(text, "", DRIVERS)
+        raise UserError(f'{where}:{line}: {DRIVERS} = {word!r}: write "built-in", or nothing')
+    return built_in()
 
 
 def line_of(text: str, name: str, key: str) -> int:
