@@ -21,5 +21,5 @@ def now(sip: Sip, name: str) -> None:
             sip.child.limit(name, limits)
         except NotSupported as error:
             raise NotSupported(
-                f"{sip.name}: limit {name} holds from its next start on: {error.message}"
+                f"{sip.name}: limit {name} holds from its next start on: {error}"
             ) from None

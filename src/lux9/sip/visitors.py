@@ -10,10 +10,10 @@ from __future__ import annotations
 import asyncio
 from typing import Protocol
 
-from ..errors import Busy, PermissionDenied
+from ..errors import Busy, NotSupported, PermissionDenied
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
-from ..kernel.process import Process
+from ..kernel.process import Limits, Process
 from ..kernel.services import Terms
 from .server import Sip
 
@@ -39,6 +39,10 @@ class Visitor:
         """There is one thing that can be done to it from here: to hang up."""
         if self.life.signal is not None and not self.ended.done():
             self.life.signal("kill")
+
+    def limit(self, name: str, limits: Limits) -> None:
+        """What its process may use is for its own host to say. Raises NotSupported."""
+        raise NotSupported("its process is on another host")
 
     async def stop(self) -> str:
         """Hang up; how it ended."""
