@@ -70,6 +70,8 @@ class MachineBar:
         return value
 
     def write(self, offset: int, width: int, value: int) -> None:
+        if self.rig.revoked:
+            raise Stale("bar5 was revoked")
         if not self.rig.posted:
             self.rig.loop.call_soon(self.post)
         self.rig.posted.append((self.base + offset, width, value))

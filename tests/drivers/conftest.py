@@ -37,6 +37,8 @@ class AnyRig(Protocol):
     reports: list[str]
     sent: int  # writes that have reached the device
 
+    def master(self, on: bool) -> None: ...
+
 
 class Served:
     """A controller with what it serves."""

@@ -52,6 +52,8 @@ class RigBar:
         return self.rig.fn.bar_read(self.n, offset, width)
 
     def write(self, offset: int, width: int, value: int) -> None:
+        if self.rig.revoked:
+            raise Stale("bar5 was revoked")
         self.rig.writes.append((self.n, offset, width, value))
         self.rig.loop.call_soon(self.post)
 

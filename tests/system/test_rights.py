@@ -14,6 +14,7 @@ from tests.system.running import AHCI, Running
 SMBUS = "0000:00:1f.3"
 PUPPET = Path(__file__).with_name("puppet.py")
 FATAL = 1 << 29  # PxIS.HBFS, AHCI 1.3.1 §3.3.5
+confined = pytest.mark.parametrize("machine_name", ["sim"], indirect=True)  # where DMA is
 CAPABILITIES = ("pci", "mem", "irq", "dma")
 
 
@@ -26,13 +27,15 @@ def stanza(name: str, class_: str, capabilities: tuple[str, ...] = CAPABILITIES)
 
 
 @pytest.fixture(scope="module")
-def stage(disk: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+def stage(
+    disk: Path, machine_name: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Running]:
     """Two drivers: one of the disk controller, one of the SMBus controller."""
     folder = tmp_path_factory.mktemp("stage")
     manifest = folder / "m.toml"
     manifest.write_text(stanza("rogue", "01.06.01") + stanza("victim", "0c.05"))
     options = ("--disk", str(disk), "--read-only", "--manifest", str(manifest))
-    with Running(folder, *options) as made:
+    with Running(folder, "--machine", machine_name, *options) as made:
         assert say(made, "claim") == AHCI
         assert say(made, "claim", SMBUS) == SMBUS
         yield made
@@ -220,6 +223,7 @@ def test_dma_within_the_arena(stage: Running, disk: Path) -> None:
     assert disk.read_bytes()[510:512] == b"\x55\xaa"
 
 
+@confined
 @pytest.mark.parametrize("where", ["0x0", "0xfee00000", "0xb0000000", "0xffffffff00000000"])
 def test_a_prdt_that_points_out_of_the_arena(stage: Running, where: str) -> None:
     status, _, _ = say(stage, f"dma {where} 512").split()
@@ -229,6 +233,7 @@ def test_a_prdt_that_points_out_of_the_arena(stage: Running, where: str) -> None
     )
 
 
+@confined
 def test_a_prdt_that_points_to_somebody_elses_arena(stage: Running) -> None:
     say(stage, "put /dev/dma/ctl free 1", SMBUS)
     address = victims_buffer(stage)

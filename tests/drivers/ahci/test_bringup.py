@@ -16,7 +16,7 @@ from lux9.errors import MediaChanged, NotSupported
 from lux9.models.ahci import Ahci
 from lux9.models.pci import Fault
 from tests.drivers.ahci.test_recovery import good
-from tests.drivers.conftest import Maker, run
+from tests.drivers.conftest import Every, Maker, run
 
 IFS = 1 << 27
 ST, CR = PxCMD(st=True).raw, PxCMD(cr=True).raw
@@ -159,7 +159,7 @@ def test_another_disk_after_a_reset_is_not_taken_for_the_old(make: Maker) -> Non
 
 
 def test_a_disk_without_a_flush_has_nothing_to_flush(
-    make: Maker, monkeypatch: pytest.MonkeyPatch
+    every: Every, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def none(found: Identify) -> None:
         return None
@@ -167,7 +167,7 @@ def test_a_disk_without_a_flush_has_nothing_to_flush(
     monkeypatch.setattr(commands, "flush_of", none)
 
     async def work() -> None:
-        async with make.start() as s:
+        async with every.start() as s:
             await s.disk().flush()
             assert s.disk().stats.flush.count == 0
             s.disk().has_smart = False

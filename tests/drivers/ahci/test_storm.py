@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -17,7 +18,8 @@ from lux9.drivers.extent import Extent
 from lux9.errors import DeviceError
 from lux9.models.ahci import Quirks
 from lux9.models.pci import Fault
-from tests.drivers.conftest import Maker, Setup, run
+from tests.drivers.conftest import Every, Maker, Served, Setup, run
+from tests.machine.qemu.system import needs_qemu
 
 DISKS, CLIENTS, REQUESTS = 2, 6, 60
 SECTORS = 4096
@@ -25,7 +27,7 @@ HALF = SECTORS * 512 // 2  # below it nobody writes; above it each client has a 
 STRIPE = HALF // CLIENTS
 
 
-async def client(s: Setup, make: Maker, number: int, rng: random.Random) -> None:
+async def client(s: Served, make: Maker | Every, number: int, rng: random.Random) -> None:
     for _ in range(REQUESTS):
         n = rng.randrange(DISKS)
         await s.until(lambda n=n: f"sdE{n}" in s.disks.units)  # type: ignore[misc]  # n is bound now
@@ -102,6 +104,31 @@ def test_a_storm(make: Maker, seed: int) -> None:
                     await turns(rng.randrange(200))
             await task
             await s.until(lambda: len(s.disks.units) == DISKS)
+            for port in list(s.controller.ports.values())[:DISKS]:
+                await s.until(lambda port=port: port.pool.free_bytes == port.pool.size)  # type: ignore[misc]  # as above
+
+    run(work())
+
+
+@needs_qemu
+@pytest.mark.parametrize("seed", range(2))
+def test_a_storm_on_qemu(tmp_path: Path, seed: int) -> None:
+    """The same clients; sectors are bad from the beginning, and what can be done to the driver is done."""
+    rng, every = random.Random(seed), Every("qemu", tmp_path)
+    bad = [rng.randrange(1, SECTORS) for _ in range(8)]
+
+    async def work() -> None:
+        async with every.start(DISKS, bad=bad) as s:
+            clients = [client(s, every, i, random.Random(seed * 100 + i)) for i in range(CLIENTS)]
+            task = asyncio.ensure_future(asyncio.gather(*clients))
+            while not task.done():
+                s.any.lose_interrupts = rng.random() < 0.3
+                port = s.controller.ports[rng.randrange(DISKS)]
+                port.spinner.longest = rng.choice([0.0, 250e-6])
+                await turns(rng.randrange(200))
+            await task
+            s.any.lose_interrupts = False
+            assert s.disk(0).stats.counters["errors"]
             for port in list(s.controller.ports.values())[:DISKS]:
                 await s.until(lambda port=port: port.pool.free_bytes == port.pool.size)  # type: ignore[misc]  # as above
 

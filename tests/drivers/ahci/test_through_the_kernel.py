@@ -156,15 +156,19 @@ def _command(client: Client) -> int:
         return int.from_bytes(f.pread(4, 2), "little")
 
 
-def test_a_driver_that_is_asked_to_end_undoes_what_it_did(tmp_path: Path) -> None:
+@machines
+def test_a_driver_that_is_asked_to_end_undoes_what_it_did(tmp_path: Path, on: str) -> None:
+    def registers(client: Client) -> tuple[int, int]:
+        with client.open("/dev/pci/0000:00:1f.2/bar5", ORDWR) as bar:
+            ghc, cmd = (int.from_bytes(bar.pread(at, 4), "little") for at in (0x04, 0x118))
+        return ghc & 2, cmd & 1  # GHC.IE, PxCMD.ST
+
     async def test() -> None:
-        async with boot(tmp_path, inside=False, disks=2) as m:
+        async with boot(tmp_path, on=on, inside=False, disks=2) as m:
             await m.launcher.stop(m.sip)
             assert m.sip.state == "stopped"
             assert m.sip.last_exit == "exited with status 0"
-            port = m.model.ports[0]
-            assert not port.cmd.value.st
-            assert not m.model.regs.ghc.value.ie
+            assert await m.ask(registers) == (0, 0)
 
     run(test())
 
