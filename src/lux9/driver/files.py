@@ -9,12 +9,13 @@ Register writes are posted: an error of one is raised at the next read, and name
 
 from __future__ import annotations
 
+import errno
 import re
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Generator
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Protocol, Self
 
-from ..errors import Disconnected, Lux9Error, NotFound
+from ..errors import Disconnected, Lux9Error, NotFound, PermissionDenied, RemoteError
 from ..ninep.client import Client, File
 from ..pending import Maybe, Pending, waits
 from ..wire.messages import ORDWR, OREAD
@@ -197,14 +198,27 @@ class FileFunction:
 
     def dma(self, size: int, align: int = PAGE) -> Dma:
         """A buffer of /dev/dma/alloc."""
-        return allocate(self.client, self.place.arena, size, align)
+        with self._given("dma"):
+            return allocate(self.client, self.place.arena, size, align)
 
     def interrupt(self, handler: Handler, prefer: Kind = "intx") -> Irq:
         """Messages if they are preferred and the function has them, or the pin."""
-        kind, number = self._message(prefer) or ("intx", self._line())
+        with self._given("irq"):
+            kind, number = self._message(prefer) or ("intx", self._line())
         irq = FileIrq(self.client, number, kind, handler, self.failed)
         self.undo.callback(_quietly, irq.close)
         return irq
+
+    @contextmanager
+    def _given(self, room: str) -> Generator[None, None, None]:
+        """A folder of /dev that whoever lacks its capability does not even see."""
+        try:
+            yield
+        except RemoteError as error:
+            if error.number != errno.ENOENT:
+                raise
+            why = f"there is no /dev/{room} here: its driver lacks capability {room}"
+            raise PermissionDenied(f"{self.bdf}: {why}") from None
 
     def _message(self, prefer: Kind) -> tuple[Kind, int] | None:
         if prefer == "intx":
@@ -227,7 +241,8 @@ class FileFunction:
     def master(self, on: bool) -> None:
         """Bus master on or off."""
         if on and self.far:
-            self.dma(PAGE).free()  # a client's arena is made with its first buffer
+            with suppress(PermissionDenied):  # which the kernel says, too, and keeps in its audit
+                self.dma(PAGE).free()  # a client's arena is made with its first buffer
         self._say(f"master {'on' if on else 'off'}")
 
     def pause(self, seconds: float) -> None:

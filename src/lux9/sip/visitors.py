@@ -101,6 +101,11 @@ class Visitors:
     def admit(self, name: str, owner: Process) -> Terms:
         """Whether a process may post a service of that name, and on which terms. Raises PermissionDenied, Busy."""
         sip = next((sip for sip in self.house.sips if sip.name == name), None)
+        if sip is None and owner.kind == "user":
+            raise PermissionDenied(
+                f"#s/{name}: nothing of that name is expected; a stanza [{name}] with "
+                f'remote = "{owner.user}" in the manifest lets it come'
+            )
         if sip is None:
             return Terms()
         self._welcome(sip, owner)
