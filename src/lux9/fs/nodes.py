@@ -16,7 +16,7 @@ from ..pending import Maybe, after
 from ..wire import links
 from ..wire.links import Attr
 from ..wire.linux import Entry, Rstatfs
-from ..wire.messages import DMDIR, OEXEC, OREAD, QTDIR, QTFILE, QTSYMLINK, Qid, Stat
+from ..wire.messages import DMDIR, KEEP, OEXEC, OREAD, QTDIR, QTFILE, QTSYMLINK, Qid, Stat
 from ..wire.node import Bytes, Created, Node, Opened
 from .inode import HUGE_FILE_FL, INLINE_DATA_FL, Inode
 from .libext2 import Corrupt
@@ -128,8 +128,9 @@ class Ext4Node:
         raise self._read_only()
 
     def wstat(self, stat: Stat) -> None:
-        """Refused."""
-        raise self._read_only()
+        """Refused, but for one that changes nothing: that asks for a sync (stat(5)), and there is nothing to write."""
+        if stat != KEEP:
+            raise self._read_only()
 
     def _read_only(self) -> ReadOnly:
         return ReadOnly(f"{self.name}: ext4 is served for reading")
