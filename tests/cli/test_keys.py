@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from lux9.cli.keys import keys as command
+from lux9.connection import connect
+from lux9.fuse.bridge import Bridge
+from lux9.ninep.client import Client
 from tests.cli.conftest import Run
 from tests.system.running import Running, environment
 
@@ -75,6 +79,12 @@ class TestKeys:
         assert said in done.stderr
         assert "`lux9 keys init` makes one" in done.stderr
 
+    def test_a_host_that_is_none_leaves_nothing(self, home: Path, lux9: Run) -> None:
+        done = lux9("keys", "init", "--host", "a b")
+        assert done.exit_code == 1
+        assert "--host a b: neither a host's name nor an address" in done.stderr
+        assert not home.exists()
+
     def test_a_place_of_its_own(self, tmp_path: Path, lux9: Run) -> None:
         assert lux9("keys", "--dir", str(tmp_path / "k"), "init").exit_code == 0
         assert (tmp_path / "k" / "host.pem").exists()
@@ -124,6 +134,44 @@ class TestOverTheNetwork:
         assert self.run(kernel, "lspci").stdout == done.stdout
         entries = kernel.audit("connect", "allowed")
         assert {e["user"] for e in entries} == {"ada"}
+
+    def test_a_mount_and_a_program_in_python(
+        self, kernel: Running, home: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("LUX9_KEYS", str(home / "ada.pem"))
+        with connect(self.at(kernel)) as tree:
+            text = (tree / "dev/pci/bus").read_text()
+            assert "0000:00:1f.2 vendor=0x8086" in text
+            with pytest.raises(PermissionError, match="lacks capability"):
+                tree.open("/dev/pci/0000:00:1f.2/bar5").read(4)
+        bridge = Bridge(self.at(kernel), lambda: False)
+        try:
+            assert bridge.ask(bridge.client.read("/dev/pci/bus")).decode() == text
+        finally:
+            bridge.close()
+
+    def test_who_trusts_the_network_reads_it_in_the_log(self, home: Path, tmp_path: Path) -> None:
+        options = ("--listen", "tcp!127.0.0.1!0", "--trust-network", "--manifest", "/dev/null")
+        with Running(tmp_path, *options) as kernel:
+            said = "".join(kernel.said)
+            assert "TRUSTED: everyone who reaches it has the rights of" in said
+            at = kernel.read("/dev/listen").split("\n")[1].split()[0]
+            with Client.dial(at) as client:
+                assert b"0000:00:1f.2" in client.read("/dev/pci/bus")
+            assert kernel.audit("trust-network", "done")
+
+    @pytest.mark.parametrize(
+        ("options", "said"),
+        [
+            (("--listen", "tls!localhost!0"), "no key file .*host.pem; `lux9 keys init` makes one"),
+            (("--keys", "x.pem"), "--keys x.pem: nothing listens on a tls! address"),
+        ],
+    )
+    def test_mistakes(self, home: Path, options: tuple[str, ...], said: str) -> None:
+        command = [sys.executable, "-m", "lux9", "boot", *options, "--exec", "true"]
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=30)
+        assert done.returncode == 1
+        assert re.search(said, done.stderr), done.stderr
 
     def test_a_command_without_is_told_what_to_do(self, kernel: Running, home: Path) -> None:
         done = self.run(kernel, "ls", "/")

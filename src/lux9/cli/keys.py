@@ -83,10 +83,12 @@ def keys(context: click.Context, place: str | None) -> None:
 def init(folder: Folder, hosts: tuple[str, ...]) -> None:
     """Make an authority, and a key for the kernel of this host."""
     _needs()
-    from ..keys.authority import Authority
+    from ..keys.authority import Authority, check_hosts, is_host
 
+    check_hosts(hosts)  # before there is anything
     authority = Authority.init(folder, socket.gethostname())
-    made = authority.new(HOST, _ours(hosts), DAYS)
+    ours = [name for name in _own() if is_host(name)]
+    made = authority.new(HOST, tuple(dict.fromkeys([*hosts, *ours])), DAYS)
     click.echo(f"authority  {folder.file(AUTHORITY)}")
     click.echo("           whoever has this file can make keys: keep it here, and keep a copy safe")
     click.echo(
@@ -97,12 +99,12 @@ def init(folder: Folder, hosts: tuple[str, ...]) -> None:
     click.echo("then: lux9 boot --listen 'tls!*!5640' --manifest FILE")
 
 
-def _ours(hosts: tuple[str, ...]) -> tuple[str, ...]:
-    """What this host is called, by itself and as the user says."""
+def _own() -> list[str]:
+    """What this host calls itself."""
     own = [socket.gethostname(), "localhost", "127.0.0.1", "::1"]
     with contextlib.suppress(OSError):
         own.insert(1, socket.getfqdn())
-    return tuple(dict.fromkeys([*hosts, *(name for name in own if name)]))
+    return own
 
 
 @keys.command()

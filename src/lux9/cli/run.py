@@ -120,10 +120,10 @@ def _orders(
     less = [name for name in NAMES if name not in (capabilities or NAMES)]
     if less:
         yield f"/proc/self/ctl renounce {' '.join(less)}"
+    for name in functions:  # while they may be had: of what is not seen any more nothing is given
+        yield f"/proc/self/ns bind '#P/{name}' /dev/pci/{name}"
     if functions:
         yield "/proc/self/ns unmount /dev/pci"
-    for name in functions:
-        yield f"/proc/self/ns bind '#P/{name}' /dev/pci/{name}"
 
 
 @contextmanager

@@ -13,6 +13,7 @@ import socket
 import ssl
 import time
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,8 @@ class Network:
         socks = tcp.listen(address, self.dead_after)
         where = [tcp.name_of(address.kind, sock) for sock in socks]
         for at, sock in zip(where, socks, strict=True):
-            self.task(self._accept(sock, context))
+            accepting = self.task(self._accept(sock, context))
+            accepting.add_done_callback(partial(_close, sock))  # also when it never began
             self._tell(at)
         self.where += where
         return where
@@ -103,23 +105,23 @@ class Network:
         for guest in list(self.guests):
             guest.close()
 
-    def task(self, work: Coroutine[Any, Any, None]) -> None:
+    def task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         """Do it meanwhile, at most until the end."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self.tasks.discard)
+        return task
 
     async def _accept(self, listening: socket.socket, context: ssl.SSLContext | None) -> None:
         loop = asyncio.get_running_loop()
-        with listening:
-            while True:
-                try:
-                    sock, _ = await loop.sock_accept(listening)
-                except OSError as error:  # of the peer's, or no descriptor is left
-                    self.kernel.console.log(f"network: accept: {error.strerror or error}")
-                    await asyncio.sleep(AGAIN)
-                    continue
-                self.task(self._serve(sock, context))
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listening)
+            except OSError as error:  # of the peer's, or no descriptor is left
+                self.kernel.console.log(f"network: accept: {error.strerror or error}")
+                await asyncio.sleep(AGAIN)
+                continue
+            self.task(self._serve(sock, context))
 
     async def _serve(self, sock: socket.socket, context: ssl.SSLContext | None) -> None:
         """One client, from its first byte on."""
@@ -197,3 +199,7 @@ class Network:
             limits=user.limits,
             group=user.group(),
         )
+
+
+def _close(sock: socket.socket, _: asyncio.Task[None]) -> None:
+    sock.close()

@@ -104,8 +104,10 @@ class Authority:
         serial = serial.zfill(len(serial) + len(serial) % 2)  # as OpenSSL writes it
         kind = "host" if hosts else "user"
         issued = Issued(serial, kind, name, int(until.timestamp()), tuple(hosts))
+        self.folder.note(
+            ISSUED, [serial, kind, name, str(issued.until), *hosts]
+        )  # then it can be revoked
         self.folder.keep(self.folder.file(name), _pem(key) + _text(made) + _text(self.certificate))
-        self.folder.note(ISSUED, [serial, kind, name, str(issued.until), *hosts])
         return issued
 
     def _may(self, name: str, hosts: Sequence[str]) -> None:
@@ -114,8 +116,7 @@ class Authority:
                 f"{name!r} is no name for a key: a letter, then letters, digits and _.@-; "
                 f"nor is any of {' '.join(RESERVED)}"
             )
-        for host in hosts:
-            _alternative(host)
+        check_hosts(hosts)
         have = [i for i in self.folder.issued() if i.name == name and i.counts]
         path = self.folder.file(name)
         if have or path.exists():
@@ -186,6 +187,21 @@ def _usage(
         encipher_only=False,
         decipher_only=False,
     )
+
+
+def is_host(text: str) -> bool:
+    """Whether a host may be called so."""
+    try:
+        _alternative(text)
+    except UserError:
+        return False
+    return True
+
+
+def check_hosts(hosts: Sequence[str]) -> None:
+    """Raises UserError for what is no host."""
+    for host in hosts:
+        _alternative(host)
 
 
 def _alternative(host: str) -> x509.GeneralName:

@@ -19,6 +19,7 @@ VARIABLE = "LUX9_DEAD_AFTER"
 LEAST, MOST = 3.0, 86_400.0
 DIALLING = 10.0  # seconds that a connection may take to come about
 BACKLOG = 128
+MAPPED = "::ffff:"  # of an IPv4 address on a socket for both (RFC 4291 §2.5.5.2)
 SILENCE = (errno.ETIMEDOUT, errno.EHOSTUNREACH, errno.ENETUNREACH)  # a peer that is given up
 
 
@@ -126,4 +127,4 @@ def _bound(family: socket.AddressFamily, where: str, port: int) -> socket.socket
 def name_of(kind: str, sock: socket.socket, peer: bool = False) -> Address:
     """Where a socket listens, or who is at its other end."""
     where = sock.getpeername() if peer else sock.getsockname()
-    return Address(kind, str(where[0]), int(where[1]))
+    return Address(kind, str(where[0]).removeprefix(MAPPED), int(where[1]))
