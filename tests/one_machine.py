@@ -81,6 +81,7 @@ ONE: dict[str, str] = {
     "system/test_demo.py": SHELL,
     "system/test_cable.py": OTHER_HOST,
     "system/test_far.py": OTHER_HOST,
+    "system/test_resume.py": OTHER_HOST,
     "system/test_faults.py::test_a_fault_that_is_none": "of the command line",
     "system/test_faults.py::test_the_report_of_a_crash_names_the_registers_last_touched": (
         "the embedded machine's fault, at an access that is counted"

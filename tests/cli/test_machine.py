@@ -115,5 +115,6 @@ def test_the_walk_by_hand(lux9: Run, machine: str) -> None:
     assert answer.startswith("vaddr:0x")
     refused = lux9("-a", machine, "put", "/dev/pci/ctl", "fly")
     assert refused.stderr == (
-        "lux9 put: /dev/pci/ctl: bad argument: unknown command 'fly'; known: rescan; plug CARD; unplug FUNCTION\n"
+        "lux9 put: /dev/pci/ctl: bad argument: unknown command 'fly'; "
+        "known: rescan; plug CARD; unplug FUNCTION; fault RULE\n"
     )

@@ -5,7 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from tests.system.running import boot, lux9
+import pytest
+
+from lux9.errors import RemoteError
+from tests.system.running import Running, boot, lux9
 
 SECTOR = 512
 BAD = 40_000  # a sector that no file is in
@@ -43,4 +46,21 @@ def test_a_fault_that_is_none() -> None:
     assert done.stderr.startswith("lux9 boot: 'fly' is no fault; one of slow")
     for fault in ("media", "lost 00:1f.2", "media where=1-1000", "media where=1 times=3"):
         done = lux9("boot", "--machine", "qemu", "--fault", fault)
-        assert f"--fault {fault}: QEMU has `media where=FIRST-LAST`" in done.stderr
+        assert f"'{fault}' is no fault of QEMU's: it has `media where=FIRST-LAST`" in done.stderr
+
+
+def test_sectors_go_bad_while_it_runs_and_are_mended(tmp_path: Path, machine_name: str) -> None:
+    image = tmp_path / "d.img"
+    image.write_bytes(bytes(1 << 20))
+    with Running(tmp_path, "--machine", machine_name, "--disk", str(image)) as r:
+        for at in (100, 200, 101):  # the second of a kind replaces the first, with both
+            r.write("/dev/pci/ctl", f"fault media where={at}-{at + 1} times=0")
+            with r.client() as client, client.open("/dev/sdE0/data") as f:
+                assert len(f.pread((at - 4) * SECTOR, 4096)) in (3 * SECTOR, 4 * SECTOR)
+                with pytest.raises(RemoteError, match=f"failed at sector {at}: "):
+                    f.pread(at * SECTOR, 4096)
+        r.write("/dev/pci/ctl", "fault none")
+        with r.client() as client:
+            assert len(client.read("/dev/sdE0/data")) == 1 << 20
+        with pytest.raises(RemoteError, match="burn"):
+            r.write("/dev/pci/ctl", "fault burn")

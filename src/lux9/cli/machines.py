@@ -10,7 +10,6 @@ from pathlib import Path
 from ..errors import UserError
 from ..machine.abstract import Lack, Machine
 
-MOST_BAD = 256  # sectors: each is two rules of blkdebug
 SUFFIX = {"": 20, "K": 10, "M": 20, "G": 30}  # of a size; a bare number is MiB, as QEMU has it
 
 
@@ -80,8 +79,9 @@ def _raw(disk: str) -> str:
 
 def _qemu(wanted: Wanted) -> Machine:
     from ..machine.qemu import Board, Medium, Qemu
+    from ..machine.qemu.media import rules
 
-    faults = [rule for fault in wanted.faults for rule in _blkdebug(fault)]
+    faults = [rule for fault in wanted.faults for rule in rules(fault)]
     disks = [
         replace(Medium.parse(disk, read_only=wanted.read_only), faults=faults)
         for disk in wanted.disks
@@ -97,22 +97,6 @@ def _qemu(wanted: Wanted) -> Machine:
     if wanted.memory:
         board = board.but(memory=size(wanted.memory))
     return Qemu(board.but(program=wanted.program) if wanted.program else board)
-
-
-def _blkdebug(fault: str) -> list[dict[str, object]]:
-    """A fault as QEMU can make it: `media where=FIRST-LAST`, once or with `times=0` for ever."""
-    from ..machine.qemu.board import bad_sectors
-    from ..machine.sim import Rule
-    from ..models.pci import Fault
-
-    rule = Rule.parse(fault)
-    plain = Rule(Fault.MEDIA, where=rule.where, times=rule.times)
-    if rule != plain or rule.times > 1 or rule.where is None or len(rule.where) > MOST_BAD:
-        raise UserError(
-            f"--fault {fault}: QEMU has `media where=FIRST-LAST`, {MOST_BAD} sectors at most, once or with "
-            "`times=0`; --machine sim has more"
-        )
-    return bad_sectors(*rule.where, once=rule.times == 1)
 
 
 def size(text: str) -> int:

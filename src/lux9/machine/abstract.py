@@ -72,6 +72,10 @@ class Workbench(Protocol):
         """Pull a card out, whatever it is doing. Raises NotFound."""
         ...
 
+    async def spoil(self, rule: str) -> None:
+        """One more fault from now on, in the words of `lux9 boot --fault`; `none` takes them away."""
+        ...
+
 
 @runtime_checkable
 class Machine(Protocol):

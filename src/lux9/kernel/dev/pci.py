@@ -58,6 +58,11 @@ class PciDir(Dir):
         """Pull a card out of an emulated machine, whatever it is doing."""
         return run(self.hardware.bench.unplug(self.process, function)).map(lambda _: None)
 
+    @verb(1, rest=True)
+    def fault(self, rule: str) -> Maybe[str | None]:
+        """Order a fault of an emulated machine, as `lux9 boot --fault` has it; `none` takes all away."""
+        return run(self.hardware.bench.fault(self.process, rule)).map(lambda _: None)
+
     @text(0o444)
     def bus(self) -> str:
         """A line a function, then a line for each of its BARs."""

@@ -15,7 +15,7 @@ T = TypeVar("T")
 
 
 class Bench:
-    """Cards that come and go. Drivers and users of the network are refused: it is not their machine."""
+    """Cards that come and go, and faults. Drivers and users of the network are refused: it is not their machine."""
 
     def __init__(self, context: Context) -> None:
         self.context = context
@@ -34,6 +34,11 @@ class Bench:
             error = BadArgument(f"pci unplug {name}: {why}; /dev/pci/bus lists what is there")
             raise self.context.refuse(process, "pci unplug", name, error) from None
         await self._done(process, "pci unplug", name, bench.pull(place))
+
+    async def fault(self, process: Process, rule: str) -> None:
+        """Order a fault."""
+        bench = self._for(process, "pci fault", rule)
+        await self._done(process, "pci fault", rule, bench.spoil(rule))
 
     def _for(self, process: Process, action: str, target: str) -> Workbench:
         self.context.need(process, Cap.PCI, action, target)

@@ -57,19 +57,30 @@ class Medium:
         No disk of QEMU's is read-only, so one that shall be has a snapshot over it, which is forgotten at the end.
         """
         if self.read_only and not self.cdrom:
-            node = json.dumps(self._node()).replace(",", ",,")
+            node = json.dumps(self._node(name)).replace(",", ",,")
             return ["-drive", f"if=none,id={name},snapshot=on,file=json:{node}"]
-        node = json.dumps({**self._node(), "node-name": name, "read-only": self.read_only})
+        node = json.dumps({**self._node(name), "node-name": name, "read-only": self.read_only})
         return ["-blockdev", node]
 
-    def _node(self) -> dict[str, object]:
-        file: dict[str, object] = {"driver": "file", "filename": str(self.path)}
+    @property
+    def can_be_spoilt(self) -> bool:
+        """Whether its faults can change while QEMU runs."""
+        return not self.read_only and not self.cdrom and not self.format.startswith("null")
+
+    def _node(self, name: str) -> dict[str, object]:
+        path = str(self.path)
+        file: dict[str, object] = {"driver": "file", "filename": path, "node-name": below(name)}
         if self.faults:
             rules = [dict(rule) for rule in self.faults]
             file = {"driver": "blkdebug", "image": file, "inject-error": rules}
         if self.format.startswith("null"):
             return {"driver": self.format, "size": SIZE, "read-zeroes": True}
         return {"driver": self.format, "file": file}
+
+
+def below(name: str) -> str:
+    """The node of the file under a disk's format."""
+    return f"{name}-file"
 
 
 def bad_sectors(*sectors: int, once: bool = False) -> list[dict[str, object]]:

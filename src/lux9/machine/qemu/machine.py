@@ -25,6 +25,7 @@ from .config import IN, OUT, READ, WRITE, ConfigSpace
 from .doorbell import Doorbell
 from .events import Events
 from .launch import Child
+from .media import Media
 from .qmp import Monitor
 from .qtest import QemuGone
 
@@ -48,6 +49,7 @@ class Qemu:
         self.board = board or Board()
         self.known: list[FunctionInfo] = []  # as firmware left them
         self.gone: list[Range] = []  # where functions were that are pulled out
+        self._media = Media(self.board.media)
         self._arenas: Arenas | None = None
         self._bell: Doorbell | None = None
         self._monitor: Monitor | None = None
@@ -155,6 +157,10 @@ class Qemu:
         self._report(bdf_text(bdf), PLUGGED)
         return bdf
 
+    async def spoil(self, rule: str) -> None:
+        """Make sectors of the disks bad: `media where=FIRST-LAST`; or `none`."""
+        await self._media.spoil(self.monitor, rule)
+
     async def pull(self, bdf: Bdf) -> None:
         """Pull a card out. Raises NotFound, BadArgument where it has no name in QEMU."""
         await self.unplug(await hotplug.name_of(self.monitor, bdf))
@@ -218,7 +224,7 @@ class Qemu:
             value = int(self.qtest.ask(b"%s 0x%x" % (MEM_READ[width], address)), 16)
         except QemuGone:
             return ones(width)
-        if not value and self.gone and self._pulled_out(address):
+        if not value and any(start <= address < end for start, end in self.gone):
             return ones(width)  # nobody is there: QEMU would have it zero
         return value
 
@@ -240,9 +246,6 @@ class Qemu:
             shift = 8 * (port - ich9.ELCR1)
             self._elcr = self._elcr & ~(0xFF << shift) | value << shift
             self.lines.elcr(self._elcr)
-
-    def _pulled_out(self, address: int) -> bool:
-        return any(start <= address < end for start, end in self.gone)
 
     # Arenas: QEMU's devices reach all of memory
 

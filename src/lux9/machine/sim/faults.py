@@ -112,6 +112,11 @@ class Plan:
         """One more rule, from now on."""
         self.rules.append(rule)
 
+    def forget(self) -> None:
+        """No rules any more."""
+        self.rules.clear()
+        self._chances.clear()
+
     def has(self, *kinds: Fault) -> bool:
         """Whether any rule is of these kinds."""
         return any(rule.kind in kinds for rule in self.rules)

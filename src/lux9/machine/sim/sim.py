@@ -148,6 +148,13 @@ class Sim:
             )
         self.unplug(fn)
 
+    async def spoil(self, rule: str) -> None:
+        """A rule as text, or `none`."""
+        if rule.strip() == "none":
+            self.plan.forget()
+        else:
+            self.order(Rule.parse(rule))
+
     def order(self, rule: Rule) -> None:
         """One more fault, from now on."""
         self.plan.add(rule)
