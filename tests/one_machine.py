@@ -6,7 +6,9 @@ those that run on both as well; a test that could run on both belongs on both, b
 
 from __future__ import annotations
 
-FOLDERS = ("drivers", "examples", "sip/hostile", "system")  # below tests/
+DRIVEN = ("data", "death", "faults", "images", "links", "plugging", "rights", "soak")
+# Below tests/: of the system's tests those that are about a device and its driver, not the network or the shell
+FOLDERS = ("drivers", "examples", "sip/hostile", *(f"system/test_{name}.py" for name in DRIVEN))
 
 NO_DRIVER = "pure: no machine and no driver runs"
 SLOW = "the model is late, to order; QEMU's devices are as fast as they are, and cannot be held up without QEMU itself"
@@ -15,9 +17,6 @@ HUNG = "a device that leaves one command unanswered, to order: QEMU's answer all
 CABLE = "a link that breaks: QEMU's has no cable"
 HAND = "disks of QEMU's AHCI are soldered in: `ide-hd` is not hot-pluggable"
 IMAGE = "odd is what the image holds; the disk below, on both machines, is test_data.py's"
-SHELL = "of the command line and its processes, whatever the machine; QEMU's part is in machine/qemu/test_boot.py"
-WIRE = "of the 9P server: no request of these reaches a device"
-OTHER_HOST = "of the line between two hosts: the machine is behind a kernel, and not asked"
 QEMUS_OWN = "of what QEMU alone has"
 BOTH_INSIDE = "starts both machines itself, and compares"
 
@@ -77,15 +76,9 @@ ONE: dict[str, str] = {
     "system/test_rights.py::test_a_prdt_that_points_out_of_the_arena": "where DMA is confined",
     "system/test_rights.py::test_a_prdt_that_points_to_somebody_elses_arena": "where DMA is confined",
     "system/test_rights.py::test_without_capabilities": "all of it is refused before a machine is asked",
-    "system/test_boot.py": SHELL,
-    "system/test_demo.py": SHELL,
-    "system/test_cable.py": OTHER_HOST,
-    "system/test_far.py": OTHER_HOST,
-    "system/test_resume.py": OTHER_HOST,
     "system/test_faults.py::test_a_fault_that_is_none": "of the command line",
     "system/test_faults.py::test_the_report_of_a_crash_names_the_registers_last_touched": (
         "the embedded machine's fault, at an access that is counted"
     ),
     "system/test_images.py": IMAGE,
-    "system/test_messages.py": WIRE,
 }
