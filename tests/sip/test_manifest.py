@@ -37,6 +37,36 @@ def test_a_command_and_limits() -> None:
     assert (stanza.limits.fids, stanza.limits.arena, stanza.limits.pending) == (7, 4096, 1024)
 
 
+def test_the_magic_of_a_file() -> None:
+    (stanza,) = parse("[a]\nmodule = 'm'\nfile = '/x'\nmagic = {at = 3, bytes = '53 ef'}", "t")
+    assert stanza.magic is not None
+    assert stanza.magic.wrong(b"\x53\xef") == ""
+    assert stanza.magic.wrong(b"\0\0") == "the bytes at 3 would be 53 ef; they are 00 00"
+    assert stanza.magic.wrong(b"") == "the bytes at 3 would be 53 ef; the file ends before"
+
+
+@pytest.mark.parametrize(
+    "magic",
+    [
+        *(
+            "{at = 3}",
+            "{at = -1, bytes = '53'}",
+            "{at = '3', bytes = '53'}",
+            "{at = 3, bytes = ''}",
+        ),
+        *(
+            "{at = 3, bytes = 'xy'}",
+            "{at = 3, bytes = 53}",
+            "{at = 3, bytes = '53', of = 1}",
+            "'53'",
+        ),
+    ],
+)
+def test_no_magic(magic: str) -> None:
+    with pytest.raises(UserError, match=r"t:3: \[a\]: magic = .* as in magic = \{at = 1080"):
+        parse(f"[a]\nmodule = 'm'\nmagic = {magic}\n", "t")
+
+
 AHCI = Bound("0000:00:1f.2", 0x010601, "8086:2922", "pci:v00008086d00002922sv00001AF4")
 
 

@@ -301,6 +301,10 @@ def _complain(system: System, quiet: bool) -> None:
                 f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True
             )
 
+    for (name, path), why in system.launcher.binder.passed.items():
+        if quiet:
+            click.echo(f"lux9 boot: {name} is not started for {path}: {why}", err=True)
+
 
 async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:
     """Run the user's command; a signal to us ends it, too."""

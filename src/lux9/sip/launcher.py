@@ -7,9 +7,8 @@ quiesced, and only then is it said to be over; whether it comes back is its supe
 from __future__ import annotations
 
 import asyncio
-import fnmatch
 import time
-from collections.abc import Callable, Coroutine, Mapping, Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -19,6 +18,7 @@ from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.process import ALL, Cap
 from ..kernel.services import Posted
+from .binder import Binder
 from .device import SipDir
 from .learn import Notebook, manifest
 from .life import Starter
@@ -68,10 +68,9 @@ class Launcher:
             kernel.services, pace or Pace(), self._again, self.enter, self.tally.look
         )
         self.visitors = Visitors(self)
+        self.binder = Binder(self)
         kernel.add_device("i", ("sip", Cap(0), lambda _, life: SipDir(self, life.process)))
         kernel.standard.do("bind '#i' /dev/sip")
-        kernel.hardware.watchers.append(self._machine_says)
-        kernel.hardware.bus.changed = self._bus_changed
 
     @property
     def protects(self) -> bool:
@@ -138,7 +137,7 @@ class Launcher:
 
     async def start_all(self) -> None:
         """A driver for each function that a stanza binds; returns when each is ready or has failed."""
-        await self._match(lambda sip: True)
+        await self.binder.match(lambda sip: True)
         await self.settle()
 
     async def settle(self) -> None:
@@ -146,41 +145,8 @@ class Launcher:
         while self.tasks:
             await asyncio.wait(list(self.tasks))
 
-    async def _match(self, again: Callable[[Sip], bool]) -> None:
-        """Start what is bound to a function and new, or of which `again` says so. No start waits for another."""
-        wanted: list[Sip] = []
-        known = {(sip.binding, sip.stanza.name): sip for sip in self.sips}
-        for stanza, name in self.matching.functions():
-            sip = known.get((name, stanza.name))
-            if sip is None:
-                wanted.append(self.create(stanza, name))
-            elif not sip.running and not sip.comes_back and again(sip):
-                wanted.append(sip)
-        await asyncio.gather(*(self.start(sip) for sip in wanted))
-
-    def _machine_says(self, name: str, came: bool) -> None:
-        """A function came or went: afterwards, for it is still on its way."""
-        self._task(self._look() if came else self._pulled(name))
-
-    def _bus_changed(self) -> None:
-        """Somebody looked, and the bus is not what it was."""
-        names = self.kernel.hardware.functions
-        for sip in self.sips:
-            if sip.function and sip.function not in names and sip.running:
-                self._task(self._pulled(sip.function))
-        self._task(self._match(lambda sip: sip.pulled))
-
-    async def _look(self) -> None:
-        self.kernel.hardware.bus.look()
-
-    async def _pulled(self, name: str) -> None:
-        for sip in self.sips:
-            if sip.function == name and (sip.running or sip.comes_back):
-                sip.pulled = True
-                await self.stop(sip, "its function was pulled out")
-        self.kernel.hardware.bus.look()
-
-    def _task(self, work: Coroutine[Any, Any, None]) -> None:
+    def task(self, work: Coroutine[Any, Any, None]) -> None:
+        """Do something on the side."""
         task = asyncio.ensure_future(work)
         self.tasks.add(task)
         task.add_done_callback(self._done)
@@ -189,33 +155,6 @@ class Launcher:
         self.tasks.discard(task)
         if not task.cancelled() and (error := task.exception()) is not None:
             self.kernel.console.log(f"sip: {text_of(error)}")
-
-    async def _look_for_files(self, service: str, back: bool) -> None:
-        """Start what serves files of a service that came, each on its own."""
-        stanzas = [s for s in self.stanzas if s.files]
-        paths = await self.matching.paths(service) if stanzas else []
-        sources = {path: self.matching.source(path) for path in paths}
-        for stanza in stanzas:
-            mine = [sip for sip in self.sips if sip.stanza.name == stanza.name]
-            if not (back and any(s.source.startswith(f"#s/{service}/") for s in mine)):
-                self._task(self._serve_first(stanza, mine, sources))
-
-    async def _serve_first(
-        self, stanza: Stanza, mine: Sequence[Sip], sources: Mapping[str, str]
-    ) -> None:
-        """One for the first file that can be served, in the order in which the stanza names them."""
-        for sip in mine:
-            if sip.state == "stopping":
-                await sip.over.wait()
-        if any(sip.running or sip.comes_back for sip in mine):
-            return
-        for pattern in stanza.files:
-            for path in fnmatch.filter(sources, pattern):
-                old = [sip for sip in mine if sip.binding == path]
-                sip = old[0] if old else self.create(stanza, path)
-                sip.source = sources[path]
-                if await self.start(sip) or sip.state == "stopped":
-                    return
 
     # -- life
 
@@ -272,7 +211,7 @@ class Launcher:
         if mount and not back:
             self.kernel.standard.do(f"mount -a '{source}' {mount}")
         if mount:
-            self._task(self._look_for_files(sip.name, back))
+            self.task(self.binder.look_for_files(sip.name, back))
         self.supervisor.watch(sip)
         self.kernel.console.log(f"{sip.name}: serves {sip.binding or '-'} at {mount or '#s'}")
 
@@ -312,7 +251,7 @@ class Launcher:
         self.kernel.standard.forget(f"#s/{sip.name}")
         for user in self.sips:
             if user.source.startswith(f"#s/{sip.name}/") and (user.running or user.comes_back):
-                self._task(self.stop(user))
+                self.task(self.stop(user))
 
     async def _failed(self, sip: Sip, why: str) -> None:
         """A start that did not come to anything."""

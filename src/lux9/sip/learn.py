@@ -95,6 +95,7 @@ def _keys(s: Stanza) -> dict[str, object]:
         "ids": list(s.ids),
         "modalias": list(s.modalias),
         "file": list(s.files),
+        "magic": {"at": s.magic.at, "bytes": s.magic.content.hex(" ")} if s.magic else {},
         "module": s.module,
         "command": list(s.command),
         "environment": dict(s.environment),

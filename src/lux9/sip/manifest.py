@@ -20,6 +20,7 @@ limits.dma_bytes = 1048576
 
 [ext4]
 file = ["/dev/sd*/linux", "/dev/sd*/data"]   # starts one for the first that is there
+magic = {at = 1080, bytes = "53 ef"}         # and has these bytes (hex) there
 module = "lux9.fs.ext4"
 mount = "/root"
 """
@@ -38,7 +39,7 @@ from ..kernel.namespace import Group
 from ..kernel.process import Cap, Limits
 from .policy import Restart, rule
 from .sandbox.level import Level
-from .stanza import Stanza as Stanza
+from .stanza import Magic, Stanza as Stanza
 
 CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
@@ -47,7 +48,17 @@ BUILT_IN = "drivers.toml"
 DRIVERS = "drivers"  # `drivers = "built-in"`: those that come with the package, besides
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
 KEYS = (
-    *("class", "ids", "modalias", "file", "module", "command", "environment", "capabilities"),
+    *(
+        "class",
+        "ids",
+        "modalias",
+        "file",
+        "magic",
+        "module",
+        "command",
+        "environment",
+        "capabilities",
+    ),
     *(
         "namespace",
         "mount",
@@ -179,6 +190,7 @@ class Reader:
             ids=self.formed("ids", IDS, "8086:2922 (lower-case hex)"),
             modalias=self.texts("modalias"),
             files=self.texts("file"),
+            magic=self.magic(),
             module=self.text_of("module"),
             command=self.texts("command"),
             capabilities=self.capabilities(),
@@ -238,6 +250,25 @@ class Reader:
         if not isinstance(value, dict):
             raise self.wrong(key, f"{key} = {value!r}: write a table, as in {like}")
         return cast("dict[str, Any]", value)
+
+    def magic(self) -> Magic | None:
+        """What a file has at a place, when it is what the driver serves."""
+        like = 'magic = {at = 1080, bytes = "53 ef"}'
+        table = self.table_of("magic", like)
+        if not table:
+            return None
+        try:
+            content = bytes.fromhex(table["bytes"])
+            if (
+                {*table} == {"at", "bytes"}
+                and type(table["at"]) is int
+                and table["at"] >= 0
+                and content
+            ):
+                return Magic(table["at"], content)
+        except (KeyError, TypeError, ValueError):
+            pass
+        raise self.wrong("magic", f"magic = {table!r}: write a place and bytes (hex), as in {like}")
 
     def mount(self) -> str:
         """Where it is mounted, or nothing."""

@@ -9,7 +9,7 @@ from ..errors import NotFound
 from ..kernel.hardware import Function
 from ..kernel.kernel import Kernel
 from ..ninep.caller import Caller
-from ..wire.messages import Stat
+from ..wire.messages import OREAD, Stat
 from .stanza import Bound, Stanza
 
 
@@ -55,6 +55,22 @@ class Matching:
                 stats = await listing(caller, fid, (top.name,))
                 found += [f"{where}/{top.name}/{stat.name}" for stat in stats]
         return found
+
+    async def lacks(self, stanza: Stanza, source: str) -> str:
+        """Why a file, by its source `#s/ahci/sdE0/linux`, is not the stanza's by its magic; or nothing."""
+        if stanza.magic is None:
+            return ""
+        service, *path = source.removeprefix("#s/").split("/")
+        posted = self.kernel.services.posted[service]
+        caller = posted.service.caller
+        at, _ = await caller.walk(posted.root.fid, path)
+        try:
+            await caller.open(at, OREAD)
+            size = len(stanza.magic.content)
+            found = await caller.read(at, stanza.magic.at, size, copy=True)
+        finally:
+            caller.forget(at)
+        return stanza.magic.wrong(bytes(found))
 
     def _may_hold(self, directory: str, levels: int) -> bool:
         """Whether a stanza names files so far below it: a file system is not searched for nothing."""

@@ -27,6 +27,20 @@ class Bound(NamedTuple):
         return f"{self.code >> 16:02x}.{self.code >> 8 & 0xFF:02x}.{self.code & 0xFF:02x}"
 
 
+class Magic(NamedTuple):
+    """Bytes that a file has at a place, when it is what a driver serves."""
+
+    at: int
+    content: bytes
+
+    def wrong(self, found: bytes) -> str:
+        """What is wrong with the bytes at that place, or nothing."""
+        if found == self.content:
+            return ""
+        there = f"they are {found.hex(' ')}" if found else "the file ends before"
+        return f"the bytes at {self.at} would be {self.content.hex(' ')}; {there}"
+
+
 def _nothing() -> Mapping[str, str]:
     return {}
 
@@ -45,6 +59,7 @@ class Stanza:
     ids: tuple[str, ...] = ()
     modalias: tuple[str, ...] = ()
     files: tuple[str, ...] = ()
+    magic: Magic | None = None
     module: str = ""
     command: tuple[str, ...] = ()
     capabilities: Cap = Cap(0)
