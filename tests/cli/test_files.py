@@ -236,3 +236,19 @@ class TestStatAndRm:
 def test_a_server_with_an_old_client_s_path(lux9: Run, served: Served, tmp_path: Path) -> None:
     """Paths need no leading slash, and doubled ones mean nothing."""
     assert lux9("cat", "ctl", "//n001//here", "/n001/../ctl").output == "facts\n1\nfacts\n"
+
+
+class TestFollowing:
+    def test_a_log_goes_on(self, served: Served) -> None:
+        with subprocess.Popen([*PROGRAM, "cat", "-f", "/event"], stdout=subprocess.PIPE) as child:
+            assert child.stdout is not None
+            for i, text in enumerate(["one\n", "", "two\n"]):
+                served.until(lambda i=i: len(served.top.waiting) == i + 1)  # type: ignore[misc]
+                served.event(text, i)
+                assert child.stdout.readline().decode() == text if text else True
+            served.until(lambda: len(served.top.waiting) == 4)
+            child.send_signal(signal.SIGINT)
+            assert child.wait(LIMIT) == 130
+
+    def test_one_file(self, served: Served, lux9: Run) -> None:
+        assert lux9("cat", "-f", "/event", "/ctl").exit_code == 2

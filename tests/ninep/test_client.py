@@ -7,6 +7,7 @@ import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -131,6 +132,16 @@ class TestLong:
             assert f.read(3) + f.read(2) == bytes(range(5))
             assert f.read() == bytes(range(5, 256))
             assert f.read() == f.read(1) == b""
+
+
+class TestEvents:
+    def test_until_two_empty_answers_in_a_row(self, client: Client, served: Served) -> None:
+        with client.open("/event") as f, ThreadPoolExecutor(1) as pool:
+            got = pool.submit(lambda: list(f.events()))
+            for i, text in enumerate(["one", "", "two", "", ""]):
+                served.until(lambda i=i: len(served.top.waiting) == i + 1)  # type: ignore[misc]
+                served.event(text, i)
+            assert got.result(LIMIT) == [b"one", b"two"]
 
 
 class TestPosted:

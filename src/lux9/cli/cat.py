@@ -23,7 +23,7 @@ Examples:
   lux9 cat --offset 0x10 --width 4 /dev/pci/0000:00:1f.2/bar5
                                                          one register: AHCI's version
   lux9 cat --count 512 /dev/sdE0/data | xxd              the first sector
-  lux9 cat /dev/audit                                    what happened, and goes on to: until Ctrl-C
+  lux9 cat -f /dev/audit                                 what happened, and goes on to: until Ctrl-C
 """
 
 
@@ -38,13 +38,20 @@ Examples:
     type=WIDTH,
     help="Registers: accesses of so many bytes, a line each with offset and value. One, unless --count is given.",
 )
-def cat(files: tuple[str, ...], offset: int, count: int | None, width: str | None) -> None:
+@click.option("-f", "--follow", is_flag=True, help="Go on at the end of a log, as it grows.")
+def cat(
+    files: tuple[str, ...], offset: int, count: int | None, width: str | None, follow: bool
+) -> None:
     """Print files of the tree, one after the other, to the end.
 
-    A file of events, or a log that is followed, is printed as it grows, until Ctrl-C.
+    A file of events has none: they are printed as they come, until Ctrl-C. With -f a log is printed so, too.
     """
+    if follow and (count is not None or width is not None or len(files) > 1):
+        raise click.UsageError("-f follows one file, without --count and --width")
     with dialled() as client:
-        if width is None:
+        if follow:
+            each(files, lambda path: followed(client, path, offset))
+        elif width is None:
             each(files, lambda path: copy(client, path, offset, count))
         else:
             each(files, lambda path: registers(client, path, offset, count, int(width)))
@@ -59,6 +66,14 @@ def copy(client: Client, path: str, offset: int, count: int | None) -> None:
         for data in shown(file.chunks(offset, count)):
             out.write(data)
             out.flush()  # an event is seen when it comes
+
+
+def followed(client: Client, path: str, offset: int) -> None:
+    """A log to stdout, as it grows."""
+    with client.open(path) as file:
+        for data in file.events(offset):
+            sys.stdout.buffer.write(data)
+            sys.stdout.buffer.flush()
 
 
 def registers(client: Client, path: str, offset: int, count: int | None, width: int) -> None:

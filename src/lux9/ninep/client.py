@@ -209,6 +209,19 @@ class File:
         """The file's bytes from `offset`, read ahead of whoever takes them, to the end or for `count` bytes."""
         return self._ahead(Ahead(self._ask, self.iounit, offset, count))
 
+    def events(self, offset: int = 0) -> Iterator[bytes]:
+        """An event file's events, or a followed log's new texts, as they come; ends when its server does.
+
+        A log tells once that its end is reached, and waits from then on: two empty answers are the end of all.
+        """
+        empty = 0
+        while empty < 2:
+            data = self.pread(offset, self.iounit)
+            offset += len(data)
+            empty = 0 if data else empty + 1
+            if data:
+                yield data
+
     def _ahead(self, ahead: Ahead) -> Iterator[bytes]:
         try:
             while (pending := ahead.next()) is not None:
