@@ -60,6 +60,26 @@ def test_none_has_what_it_is_given_and_no_more() -> None:
             client.write("/proc/self/ns", b"bind '#c' /dev")
 
 
+def test_nobody_climbs_out_of_what_he_was_given() -> None:
+    user = User(NONE, Cap.PCI, bind=(AHCI,), namespace=("bind '#c/time' /time",))
+    with serving(none=user) as net:
+        with net.client(f"#P/{AHCI}") as client:
+            assert "config" in [s.name for s in client.ls("/")]
+            assert [s.name for s in client.ls("/..")] == [s.name for s in client.ls("/")]
+            with pytest.raises(RemoteError, match="file does not exist"):
+                client.read("/../0000:00:00.0/ctl")
+        for source in (f"#P/{AHCI}/..", f"#P/{AHCI}/../0000:00:00.0", "#c/time/..", "#P/", "#P"):
+            with pytest.raises(RemoteError, match=r"none was given|does not exist"):
+                net.client(source)
+            with net.client() as client, pytest.raises(RemoteError, match="none was given"):
+                client.write("/proc/self/ns", f"bind '{source}' /out".encode())
+        with net.client() as client:
+            for path in (f"/dev/pci/{AHCI}/../..", "/dev/pci/..", "/.."):
+                assert len(client.ls(path)) <= 3
+            with pytest.raises(RemoteError, match="file does not exist"):
+                client.read(f"/dev/pci/{AHCI}/../0000:00:00.0/ctl")
+
+
 def test_all_functions_without_a_word_on_which() -> None:
     with serving(none=User(NONE, Cap.PCI)) as net, net.client() as client:
         assert AHCI in client.read("/dev/pci/bus").decode()

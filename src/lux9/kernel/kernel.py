@@ -45,7 +45,7 @@ from .dev.proc import Life, ProcDir
 from .dev.srv import SrvDir
 from .dev.storage import StorageDir
 from .hardware import Hardware
-from .namespace import Group, Namespace
+from .namespace import Group, Namespace, alone
 from .process import ALL, Cap, Limits, Process
 from .rights import revoke
 from .services import Services
@@ -354,7 +354,8 @@ class Owner:
             )
         if aname.startswith("#"):
             self.life.may_have(aname)
-            return self.kernel.find(self.life, aname)
+            found = self.kernel.find(self.life, aname)
+            return after(found, alone) if process.confined else found
         if aname.strip("/"):
             raise NotFound(f"attach name {aname!r}: write nothing, or a device such as #P")
         return self.kernel.namespace(self.life).root()

@@ -183,6 +183,15 @@ class Namespace:
         return node
 
 
+def alone(node: Node) -> Place:
+    """A file as a root: nothing is above it, whatever it is in."""
+    return Place(Namespace(Group(), _nothing), (), [node], None)
+
+
+def _nothing(source: str) -> Node:
+    raise NotFound(source)
+
+
 def _walk(name: str, node: Node) -> Maybe[Node]:
     return node.walk(name)
 

@@ -43,7 +43,8 @@ class Life:
         if not self.process.confined:
             return
         sources = [s.source for s in self.group.steps if s.source.startswith("#")]
-        if not any(f"{source}/".startswith(f"{s}/") for s in sources):
+        below = any(f"{source}/".startswith(f"{s}/") for s in sources)
+        if source not in sources and (not below or ".." in source.split("/")):
             given = ", ".join(sources)
             raise PermissionDenied(f"{source}: {self.process.name} was given {given} alone")
 
