@@ -10,7 +10,7 @@ TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qem
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test coverage check format bench soak docs fuzz clean
+.PHONY: help setup demo test coverage check format bench bench-9p soak docs fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make setup     the virtual environment that the others use (.venv)'
 	@echo 'make coverage  the tests again, with branch coverage'
 	@echo 'make bench     what it costs, beside the floor of this machine'
+	@echo 'make bench-9p  the 9P server beside diod, a minimal one in C, and aio9p'
 	@echo 'make soak      a driver killed a hundred times under a reader that checks every byte'
 	@echo 'make docs      the manual, into site/'
 	@echo 'make fuzz      a million mutated messages in each dialect, then the decoder under atheris for a minute'
@@ -33,7 +34,7 @@ $(VENV)/.base: pyproject.toml tools/venv
 	    $(BIN)/python -m pip install -q --disable-pip-version-check -e .
 	@touch $@
 
-$(VENV)/.dev $(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.base
+$(VENV)/.dev $(VENV)/.bench $(VENV)/.docs $(VENV)/.fuzz: $(VENV)/.%: $(VENV)/.base
 	$(BIN)/python -m pip install -q --disable-pip-version-check -e '.[$*]'
 	@touch $@
 
@@ -68,6 +69,10 @@ format: $(VENV)/.dev
 bench: $(VENV)/.base
 	@tools/need mke2fs
 	$(BIN)/python -m bench
+
+bench-9p: $(VENV)/.bench
+	@tools/need gcc diod
+	$(BIN)/python -m bench.nine $(BENCH_ARGS)
 
 soak: $(VENV)/.base
 	@tools/need mke2fs

@@ -6,7 +6,7 @@ until that has caught up, so that the order stays. A transport that is not a bar
 
 Where client and server share a processor, the next request is there as soon as the answer was sent: the client ran
 meanwhile. So we look, without waiting, before the loop goes to sleep; a few times in a row, so that the others have
-their turn, and hardly ever where nothing has come the last times.
+their turn; not while several connections are served by turns; and hardly ever where nothing has come the last times.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import os
 import socket
 import stat
 from collections.abc import Sequence
+from typing import ClassVar
 
 from ..wire.node import Bytes
 
@@ -28,11 +29,15 @@ LEAST_HOPE = 8  # after so many turns without luck, one in 256 looks
 class Outlet:
     """The way out of one transport."""
 
-    __slots__ = ("behind", "closing", "fd", "hope", "looks", "missed", "transport")
+    __slots__ = ("behind", "closing", "fd", "hope", "looks", "missed", "number", "transport")
+    made: ClassVar[int] = 0
+    served: ClassVar[int] = 0  # whose turn was the last one
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.closing = transport, transport.is_closing
         self.fd = _bare(transport)
+        Outlet.made += 1
+        self.number = Outlet.made
         self.behind = (
             self.fd < 0
         )  # the transport has something that was not sent yet, or has to have everything
@@ -42,7 +47,10 @@ class Outlet:
 
     def turn(self) -> None:
         """The loop has told of something to read."""
-        if self.hope:
+        if Outlet.served != self.number:
+            Outlet.served = self.number
+            self.looks = 0
+        elif self.hope:
             self.hope -= 1
             self.looks = 0
         else:
