@@ -23,7 +23,7 @@ def filled() -> Any:
 
     class Filled(base):  # type: ignore[misc]
         async def attach(self, *asked: Any) -> Any:
-            qid = await super().attach(*asked)
+            qid: Any = await base.attach(self, *asked)
             for path, data in content.items():
                 self._put(path.split("/"), data)
             return qid
