@@ -186,7 +186,7 @@ class TestAMachineOfOnesOwn:
             [*LUX9, "repl", "--machine", "sim"], input="hba.vs.mjr\n", env=env,
             capture_output=True, text=True, timeout=LIMIT, check=True,
         )  # fmt: skip
-        assert done.stdout == ">>> 1\n>>> "
+        assert (done.stdout, done.stderr) == ("1\n", "")
 
 
 @pytest.mark.parametrize(

@@ -83,7 +83,7 @@ def test_a_register_is_shown_bit_by_bit(dev: Any, window: Window) -> None:
     assert repr(dev.cause) == (
         "cause = 0x00000302 level=0x3 done\n"
         "   11:8 level 0x3\n"
-        "      1 done  1          it is done\n"
+        "      1 done  1           it is done\n"
         "      0 bad   0"
     )
     assert window.calls == ["r0"]
@@ -214,6 +214,8 @@ def test_a_bank_by_its_plural(window: Window, owner: Mine) -> None:
     assert len(hba.ports) == len(list(hba.ports)) == 32
     assert repr(hba.ports) == "32 × Port, port[0] and on"
     assert repr(hba.port[3].cmd).startswith("port[3].cmd = ")
+    assert [repr(p.cmd)[:7] for p in hba.ports[30:]] == ["port[30", "port[31"]
+    assert repr(hba.ports[-1].cmd).startswith("port[31]")
     with pytest.raises(IndexError):
         _ = hba.ports[32]
     with pytest.raises(TypeError, match="is a block"):

@@ -34,6 +34,17 @@ class Prompt(code.InteractiveConsole):
         super().__init__(self.names, "<lux9>")
         self.completer = Completer(self.names)
         self.found: list[str] = []
+        self.typed = sys.stdin.isatty()
+
+    @override
+    def raw_input(self, prompt: str = "") -> str:
+        """A line; what is not typed by somebody is not asked for."""
+        try:
+            return super().raw_input(prompt if self.typed else "")
+        except EOFError:
+            if self.typed:
+                raise
+            raise SystemExit from None
 
     @override
     def showtraceback(self) -> None:
@@ -59,13 +70,13 @@ class Prompt(code.InteractiveConsole):
         readline.set_completer(self.complete)
         readline.set_completer_delims(" \t\n=+-*,;(){}")
         readline.parse_and_bind("tab: complete")
-        readline.set_auto_history(sys.stdin.isatty())
+        readline.set_auto_history(self.typed)
         with contextlib.suppress(OSError):
             readline.read_history_file(history)
         readline.set_history_length(LINES)
         shown, sys.displayhook = sys.displayhook, display
         try:
-            self.interact(banner, "")
+            self.interact(banner if self.typed else "", "")
         except SystemExit:
             pass
         finally:
@@ -73,6 +84,8 @@ class Prompt(code.InteractiveConsole):
             self._keep(history)
 
     def _keep(self, history: Path) -> None:
+        if not self.typed:
+            return
         with contextlib.suppress(OSError):
             history.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             readline.write_history_file(history)

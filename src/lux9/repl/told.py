@@ -28,7 +28,7 @@ def _fields(value: Register) -> Iterator[str]:
     width = max((len(_plain(name)) for name in value.fields), default=0)
     for name, field in sorted(value.fields.items(), key=lambda item: -item[1].hi):
         is_ = shown(field, getattr(value, name))
-        line = f"  {_bits(field):>5} {_plain(name):{width}} {is_:<10} {words.get(name, '')}"
+        line = f"  {_bits(field):>5} {_plain(name):{width}} {is_:<11} {words.get(name, '')}"
         yield line.rstrip()
 
 

@@ -7,7 +7,7 @@ gives the bit; `hba.ports[0].cmd = 0x17` and `hba.ports[0].cmd.st = True` write 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any, Protocol, cast
+from typing import Any, Protocol, cast, overload
 
 from .. import regs_view
 from ..regs import RO, RW, W1C, W1S, WO, Bank, Block, Octets, Reg, Register
@@ -162,7 +162,13 @@ class BankView:
     def __len__(self) -> int:
         return len(self._bank)
 
-    def __getitem__(self, i: int) -> BlockView:
+    @overload
+    def __getitem__(self, i: int) -> BlockView: ...
+    @overload
+    def __getitem__(self, i: slice) -> list[BlockView]: ...
+    def __getitem__(self, i: int | slice) -> BlockView | list[BlockView]:
+        if isinstance(i, slice):
+            return [self[j] for j in range(len(self))[i]]
         return BlockView(self._bank[range(len(self))[i]], self._owner)
 
     def __iter__(self) -> Iterator[BlockView]:
