@@ -7,12 +7,12 @@ line is masked while its handler runs. Each access of the BARs can be recorded.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 from lux9.arch import pci as arch
-from lux9.driver.function import Handler, Kind
+from lux9.driver.function import Kind
 from lux9.driver.pool import Pool
 from lux9.errors import NoMemory, NotFound, Stale
 from lux9.machine.abstract import Machine
@@ -97,7 +97,7 @@ class MachineIrq:
 
     kind: Kind = "intx"
 
-    def __init__(self, rig: MachineRig, handler: Handler) -> None:
+    def __init__(self, rig: MachineRig, handler: Callable[[], None]) -> None:
         self.rig, self.handler, self.count = rig, handler, 0
         self.closed = False
         rig.machine.unmask(rig.info.irq)
@@ -159,7 +159,7 @@ class MachineRig:
         buffer = self.buffers[at] = MachineDma(self, at, size)
         return buffer
 
-    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> MachineIrq:
+    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> MachineIrq:
         self.irq = MachineIrq(self, handler)
         return self.irq
 

@@ -10,7 +10,7 @@ import asyncio
 import mmap
 from collections.abc import Callable
 
-from lux9.driver.function import Handler, Kind
+from lux9.driver.function import Kind
 from lux9.driver.pool import Pool
 from lux9.errors import NoMemory, NotFound, Stale
 from lux9.models.pci import DmaFault, Fault, PciFunction
@@ -90,7 +90,7 @@ class RigConfig:
 class RigIrq:
     kind: Kind = "intx"
 
-    def __init__(self, rig: Rig, handler: Handler) -> None:
+    def __init__(self, rig: Rig, handler: Callable[[], None]) -> None:
         self.rig, self.handler, self.count = rig, handler, 0
         self.masked = self.closed = False
 
@@ -189,7 +189,7 @@ class Rig:
         buffer = self.buffers[at] = RigDma(self, at, size)
         return buffer
 
-    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> RigIrq:
+    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> RigIrq:
         self.irq = RigIrq(self, handler)
         self.irq.level()
         return self.irq

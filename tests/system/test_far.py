@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from lux9.ninep.client import File
+from tests.delay import Delay
 from tests.system.driving import Driving, manifest, serves
 from tests.system.running import AHCI, Running, children, gone, until
 from tests.system.test_data import digest, printed
@@ -79,3 +81,29 @@ def test_a_second_one_is_refused(far: Running) -> None:
             assert second.ended() == 1
             assert f"{AHCI} is claimed by ahci" in second.said[-1]
         far.alive()
+
+
+def test_a_read_is_three_round_trips_on_a_slow_link(
+    far: Running, disk: Path, tmp_path: Path
+) -> None:
+    """To the driver and its doorbell back; the interrupt and the look back; what was seen and the data back."""
+    whole = disk.read_bytes()
+    with Delay(far.socket, tmp_path / "slow", 0.01) as link, Driving(link.address) as driver:
+        serves(far)
+        until(lambda: far.read("/dev/sip/ctl").count("running") == 2, "ext4")
+        with far.client() as client, client.open("/dev/sdE0/data") as f:
+            assert f.pread(0, 4096) == whole[:4096]
+            trips = min(_trips(link, f, whole, 4096 * n, 4096) for n in range(1, 6))
+            assert trips <= 6, "one way each"
+            assert min(_trips(link, f, whole, n << 20, 1 << 20) for n in range(1, 4)) <= 6
+            places = [n * 7919 % 4096 * 4096 for n in range(128)]
+            asked = [f.submit(at, 4096) for at in places]
+            for at, answer in zip(places, asked, strict=True):
+                assert client.wait(answer) == whole[at : at + 4096]
+        assert driver.stop() == 0
+
+
+def _trips(link: Delay, f: File, whole: bytes, at: int, count: int) -> int:
+    before = link.trips
+    assert f.pread(at, count) == whole[at : at + count]
+    return link.trips - before

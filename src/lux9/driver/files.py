@@ -17,12 +17,12 @@ from typing import Protocol, Self
 
 from ..errors import Disconnected, Lux9Error, NotFound, PermissionDenied, RemoteError
 from ..ninep.client import Client, File
-from ..pending import Maybe, Pending, waits
+from ..pending import Maybe, Pending
 from ..wire.messages import ORDWR, OREAD
 from ..wire.node import Bytes
 from .arena import Arena
 from .buffers import PAGE, allocate
-from .function import Bar, Dma, Handler, Irq, Kind
+from .function import Bar, Dma, Irq, Kind
 
 PCI = "/dev/pci"
 _BAR = re.compile(r"^bar(\d): 0x([0-9a-f]+) (\d+)$", re.M)
@@ -110,7 +110,7 @@ class FileIrq:
         client: Client,
         number: int,
         kind: Kind,
-        handler: Handler,
+        handler: Callable[[], None],
         failed: Callable[[Exception], None],
     ) -> None:
         self.client, self.number = client, number
@@ -128,25 +128,14 @@ class FileIrq:
         self.waiting = None
         try:
             ended = not len(answer.result())
-            through = None if ended else self.handler()
+            if not ended:
+                self.handler()
         except Exception as error:  # of the handler or of the file: the driver decides
             self.failed(error)
             return
         if ended:
             self.failed(Disconnected(f"/dev/irq/{self.number} has ended"))
-        elif waits(through):
-            through.then(self._through)
         elif self.file.fid >= 0:
-            self._wait()
-
-    def _through(self, handled: Pending[None]) -> None:
-        """The handler had to wait for something itself."""
-        try:
-            handled.result()
-        except Exception as error:
-            self.failed(error)
-            return
-        if self.file.fid >= 0:
             self._wait()
 
     def close(self) -> None:
@@ -201,7 +190,7 @@ class FileFunction:
         with self._given("dma"):
             return allocate(self.client, self.place.arena, size, align)
 
-    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> Irq:
+    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> Irq:
         """Messages if they are preferred and the function has them, or the pin."""
         with self._given("irq"):
             kind, number = self._message(prefer) or ("intx", self._line())

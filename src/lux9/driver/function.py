@@ -20,7 +20,6 @@ from ..pending import Maybe
 from ..regs import Window
 
 Kind = Literal["intx", "msi", "msix"]
-Handler = Callable[[], Maybe[None]]  # of interrupts: through with one when it returns, or later
 
 
 class Bar(Window, Protocol):
@@ -118,8 +117,8 @@ class Function(Protocol):
         """`size` bytes at a multiple of `align`. Raises NoMemory or LimitReached."""
         ...
 
-    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> Irq:
-        """Call `handler` at each interrupt; when it is through with it, the interrupt is acknowledged.
+    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> Irq:
+        """Call `handler` at each interrupt; when it returns, the interrupt is acknowledged.
 
         The handler must have quieted the device, or a level line fires again. `prefer` is tried first; a
         function that cannot do it has its pin.

@@ -1,10 +1,12 @@
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from lux9.arch.ahci import CommandHeader, CommandTable, ReceivedFis
 from lux9.arch.ata import D2HHead, LbaLow, SdbHead
-from lux9.driver.function import Bar, Dma, Handler, Irq, Kind
+from lux9.driver.function import Bar, Dma, Irq, Kind
 from lux9.drivers.ahci.commands import NCQ, Request
 from lux9.drivers.ahci.memory import FISES, RFIS, SDB, SIZE, STRIDE, TABLES, PortMemory
 from lux9.regs import U32, Memory, Window
@@ -40,7 +42,7 @@ class Fake:
         assert size == SIZE
         return Buffer()
 
-    def interrupt(self, handler: Handler, prefer: Kind = "intx") -> Irq:
+    def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> Irq:
         raise NotImplementedError
 
     def master(self, on: bool) -> None: ...

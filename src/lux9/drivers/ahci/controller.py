@@ -12,7 +12,6 @@ from ...arch.ahci import ABAR, CLASS, HANDOFF_BUSY, HANDOFF_LIMIT, HBA, IS, RESE
 from ...driver.function import Function, Irq, Kind
 from ...driver.poll import settle
 from ...errors import DeviceError, DeviceGone, DeviceTimeout, Lux9Error, ServiceDown
-from ...pending import Maybe, after, rescued
 from . import bringup, far
 from .disk import AtaDisk
 from .port import Port
@@ -193,23 +192,17 @@ class Controller:
         except Exception as error:
             self.lost(error)
 
-    def interrupt(self) -> Maybe[None]:
+    def interrupt(self) -> None:
         """Serve the ports that have something. Port events are cleared before the HBA's bit. §5.6.2"""
-        if self.function.far:
-            return self._served_afar()
         try:
+            if self.function.far:
+                far.serve(self)
+                return
             self._serve()
             if self.irq.kind != "intx":  # a message tells once: look again for what came meanwhile
                 self._serve()
         except Exception as error:
             self.lost(error)
-        return None
-
-    def _served_afar(self) -> Maybe[None]:
-        served = rescued(lambda: far.serve(self), self.lost)
-        if self.irq.kind == "intx":
-            return served
-        return after(served, lambda _: rescued(lambda: far.serve(self), self.lost))
 
     def _serve(self) -> None:
         pending = self.regs.is_.read()

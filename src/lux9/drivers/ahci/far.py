@@ -1,14 +1,14 @@
 """Completions of a port whose HBA is on another host: everything that is to be known in one round trip.
 
 There memory costs as much as a register, and nothing is looked at twice or for longer than once. A glance asks for
-the truth (PxSACT, PxCI), then the FISes, then, where it is little, the data of what is in flight: in this order on
-one connection, so that an error is seen by its FIS, and data is as new as the truth that it goes with. Nobody waits
-meanwhile, so a glance tells only of the commands that were in flight when it was asked for.
+the truth (PxSACT, PxCI), then the FISes, then the data of what is in flight, where that is little or likely to be
+there: in this order on one connection, so that an error is seen by its FIS, and data is as new as the truth that it
+goes with. Nobody waits meanwhile, so a glance tells only of the commands that were in flight when it was asked for.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NamedTuple
 
 from ...arch.ahci import HBA, IS, PxIS
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .port import Port
 
 AHEAD = 1 << 16  # bytes of data in flight up to which all of it is asked for with the truth
+LIKELY = 0.75  # from this share of commands done at a glance, however much it is
 
 
 class Glance(NamedTuple):
@@ -41,13 +42,16 @@ class FarCompletion(Completion):
         super().__init__(port)
         self.spinner = Spinner(self, longest=0.0)
         self._here = False  # the data of what is being finished
-        self._asked = False
+        self._asked = self._more = False  # a glance is on its way, and another is to follow
+        self.share = 1.0  # of what was in flight at a glance, lately, was done
 
     def glance(self, data: bool) -> Maybe[Glance]:
         """Ask for all of it; `data`: as much of it as is worth it."""
         port = self.port
         flight = [(request, request.issued) for request in port.queue.in_flight()]
-        data = data and sum(_incoming(request) for request, _ in flight) <= AHEAD
+        data = data and (
+            self.share > LIKELY or sum(_incoming(request) for request, _ in flight) <= AHEAD
+        )
         state = port.bar.ask(self._is_at, STATE.size)
         rest = [self.memory.fetch(), *(port.fetch(request) for request, _ in flight if data)]
 
@@ -58,29 +62,35 @@ class FarCompletion(Completion):
 
     def truth(self) -> int:
         """Complete what the registers say is done, when they have; none so far."""
-        if self.port.queue.active and not self._asked:
-            self._asked = True
-            rescued(lambda: after(self.glance(False), self._seen), self._failed)
+        if self.port.queue.active:
+            self._ask(False)
         return 0
+
+    def inquire(self) -> None:
+        """The rest of an interrupt; one that comes while a glance is on its way has the next one."""
+        if self._asked:
+            self._more = True
+        else:
+            self._ask(True)
+
+    def _ask(self, data: bool) -> None:
+        if not self._asked:
+            self._asked = True
+            rescued(lambda: after(self.glance(data), self._seen), self.failed)
 
     def _seen(self, glance: Glance) -> None:
         self._asked = False
-        self._take(glance)
-
-    def _failed(self, error: Exception) -> None:
-        self._asked = False
-        self.failed(error)
+        if self._more:
+            self._more = False
+            self._ask(True)
+        events = self._take(glance)
+        if events & ~COMPLETIONS.raw:
+            self._events(PxIS.of(events))
 
     def clear(self) -> None:
         """Before a glance: what comes from here on interrupts again."""
         self.port.stats.counters["interrupts"] += 1
         self.regs.is_.clear(COMPLETIONS)
-
-    def interrupted(self, glance: Glance) -> None:
-        """The second half of `interrupt`."""
-        events = self._take(glance)
-        if events & ~COMPLETIONS.raw:
-            self._events(PxIS.of(events))
 
     def _take(self, glance: Glance) -> int:
         """Complete what is done; the port's events."""
@@ -94,8 +104,10 @@ class FarCompletion(Completion):
             if slots[request.slot] is request and request.issued == issued
         )
         if known and not self._refused() and not events & (FATAL.raw | CHANGES.raw):
+            done = known & ~(sact | ci)
+            self.share += (done.bit_count() / known.bit_count() - self.share) / 8
             self._here = glance.data
-            self._finish(known & ~(sact | ci))
+            self._finish(done)
             self._here = False
         return int(events)
 
@@ -118,44 +130,30 @@ def _incoming(request: Request) -> int:
     return 0 if request.op.write else request.size
 
 
-def serve(controller: Controller) -> Maybe[None]:
-    """An interrupt: the HBA, and each port with commands in flight, are asked at once."""
-    busy = {n: _far(port) for n, port in controller.ports.items() if port.queue.active}
-    for completion in busy.values():
-        completion.clear()
-    pending = controller.bar.ask(HBA.is_.offset, 4)
-    glances = gather(list(busy.values()), lambda completion: completion.glance(True))
+def serve(controller: Controller, also: int = 0) -> None:
+    """An interrupt: clear it, and ask the HBA and each port with commands in flight, all at once. §5.6.2
 
-    def told(raw: bytes) -> Maybe[None]:
-        events = IS.of(int.from_bytes(raw, "little"))
-        if events.all_ones and controller.regs.ghc.read().all_ones:
+    It is acknowledged with that. What comes later interrupts again, whether or not the answers are there by then.
+    `also`: a bit a port that has something to say with nothing in flight.
+    """
+    asked = [p for n, p in controller.ports.items() if p.queue.active or also >> n & 1]
+    for port in asked:
+        _far(port).clear()
+    ports = sum(1 << port.number for port in asked)
+    controller.regs.is_.clear(IS.of(ports))  # after the ports', and before they are read
+
+    def told(raw: bytes) -> None:
+        pending = IS.of(int.from_bytes(raw, "little"))
+        if pending.all_ones and controller.regs.ghc.read().all_ones:
             raise DeviceGone(
                 f"{controller.function.bdf}: its registers read all ones: it was removed"
             )
-        return after(
-            glances, lambda seen: _served(controller, events, dict(zip(busy, seen, strict=True)))
-        )
+        if others := pending.ips & ~ports:
+            serve(controller, others)
 
-    return after(pending, told)
-
-
-def _served(controller: Controller, pending: IS, seen: Mapping[int, Glance]) -> Maybe[None]:
-    """Take in what was seen; ports that had nothing in flight, and something to say, are asked now."""
-    for n, glance in seen.items():
-        _far(controller.ports[n]).interrupted(glance)
-    more = [
-        _far(port) for n, port in controller.ports.items() if pending.ips >> n & 1 and n not in seen
-    ]
-    for completion in more:
-        completion.clear()
-
-    def told(glances: Sequence[Glance]) -> None:
-        for completion, glance in zip(more, glances, strict=True):
-            completion.interrupted(glance)
-        if pending.ips:
-            controller.regs.is_.clear(pending)
-
-    return after(gather(more, lambda completion: completion.glance(True)), told)
+    rescued(lambda: after(controller.bar.ask(HBA.is_.offset, 4), told), controller.lost)
+    for port in asked:
+        _far(port).inquire()
 
 
 def _far(port: Port) -> FarCompletion:
