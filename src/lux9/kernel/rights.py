@@ -13,7 +13,7 @@ from typing import Any
 from ..errors import Stale
 from .dev.proc import Life
 from .hardware import Hardware
-from .hardware.access import PORTS
+from .hardware.access import PORTS, BarFile
 from .namespace import Group
 from .process import Cap, Process
 
@@ -74,11 +74,10 @@ def _needs(node: Any, handle: Any) -> Cap:
     if len(members) != 1:
         return Cap(0)
     device, name = members[0].path[0], members[0].path[-1]
-    raw = getattr(handle, "raw", None)
     if device == "#m":
         return {"mem": Cap.MEM, "io": Cap.IO}.get(name, Cap(0))
-    if device == "#P" and name.startswith("bar") and raw is not None:
-        return Cap.PCI | (Cap.IO if raw.widths is PORTS else Cap.MEM)
+    if device == "#P" and isinstance(handle, BarFile):
+        return Cap.PCI | (Cap.IO if handle.widths is PORTS else Cap.MEM)
     return NEEDS.get(device, Cap(0))
 
 
