@@ -1,14 +1,16 @@
 """What strangers' clients say, message by message: dialogues that were recorded with the real ones, and our answers.
 
-plan9port's `9p` and `9pfuse`, 9fans.net/go, go9p (9P2000.u) and go-p9p were built and run by hand against a kernel;
-here their messages are sent again. docs/conformance.md says which client was run, and what it showed.
+plan9port's `9p` and `9pfuse`, 9fans.net/go, go9p (9P2000.u), go-p9p and u-root's p9 (9P2000.L) were built and run by
+hand against a kernel; here their messages are sent again. docs/conformance.md says which client was run, and what it showed.
 """
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
-from lux9.wire import messages as m, unix as u
+from lux9.wire import linux as l, messages as m, unix as u
 from lux9.wire.codec import NOFID, NOTAG, Message
 from lux9.wire.messages import KEEP, OREAD, OTRUNC, OWRITE, Stat
 from tests.ninep.marks import proves
@@ -16,6 +18,7 @@ from tests.ninep.speaking import Speaker
 
 V = "9P2000"
 U = "9P2000.u"
+L = "9P2000.L"
 
 
 @pytest.fixture
@@ -168,3 +171,38 @@ class TestGo9p:
         peer.walk(1, "ctl")
         assert peer.errno(m.Tremove(1)) == 1
         assert isinstance(peer.ask(m.Tclunk(1)), u.Rerror), "the fid went, whatever the answer"
+
+
+class TestP9:
+    """9P2000.L as u-root has it: a version of its own, small directory reads, an fsync of fids that are not open."""
+
+    @pytest.fixture
+    def peer(self) -> Speaker:
+        peer = Speaker(L)
+        asked = m.Tversion(65536, "9P2000.L.Google.7")
+        assert peer.ask(asked, NOTAG) == m.Rversion(65536, L), "the longest beginning that is known"
+        peer.get(m.Rattach, u.Tattach(1, NOFID, "", "", 0xFFFFFFFF))
+        return peer
+
+    @proves(L, "Tversion", "Treaddir")
+    def test_a_directory_in_small_pieces(self, peer: Speaker) -> None:
+        peer.get(m.Rwalk, m.Twalk(1, 0, ()))
+        peer.lopen(2, "")
+        found = [entry.name for entry in peer.names(2, 200) if entry.name not in (".", "..")]
+        assert len(found) == len(set(found)) == 107
+
+    @proves(L, "Tfsync", "Tsetattr", "Twalk")
+    def test_attributes(self, peer: Speaker) -> None:
+        peer.get(m.Rwalk, m.Twalk(1, 2, ("ctl",)))
+        short = (11).to_bytes(4, "little") + bytes([50, 1, 0]) + (2).to_bytes(4, "little")
+        assert peer.raw(short) == 11, "a Tfsync without datasync"
+        ((_, answer),) = peer.answers()
+        assert answer == l.Rlerror(errno.EBADF), "it is not open"
+        peer.get(l.Rlopen, l.Tlopen(2, 0))
+        assert peer.raw(short) == 11
+        ((_, answer),) = peer.answers()
+        assert isinstance(answer, l.Rfsync)
+        peer.get(l.Rsetattr, l.Tsetattr(2, *(0,) * 9))
+        assert len(peer.get(m.Rwalk, m.Twalk(1, 3, ("n001", "nope"))).qids) == 1
+        assert peer.errno(m.Twalk(1, 4, ("nope",))) == errno.ENOENT
+        peer.get(l.Rfsync, l.Tfsync(2, 1))

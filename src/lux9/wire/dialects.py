@@ -19,8 +19,16 @@ SPOKEN = {**DIALECTS, LUX9.version: LUX9}
 
 
 def choose(version: str) -> Dialect | None:
-    """The dialect for what a Tversion asks; 9P2000 for a suffix that is unknown, None for another protocol."""
-    return SPOKEN.get(version) or SPOKEN.get(version.partition(".")[0])
+    """The dialect for what a Tversion asks; None for another protocol.
+
+    What stands before any of its periods is a version, too, and the client's own is an extension of that
+    (version(5)): for `9P2000.L.Google.7` it is 9P2000.L, for `9P2000.x` 9P2000.
+    """
+    while version:
+        if version in SPOKEN:
+            return SPOKEN[version]
+        version = version.rpartition(".")[0]
+    return None
 
 
 def named(version: str) -> Dialect:
