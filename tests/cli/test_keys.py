@@ -160,6 +160,16 @@ class TestOverTheNetwork:
                 assert b"0000:00:1f.2" in client.read("/dev/pci/bus")
             assert kernel.audit("trust-network", "done")
 
+    def test_a_quiet_console_does_not_keep_it_to_itself(self, home: Path) -> None:
+        options = ("--listen", "tcp!127.0.0.1!0", "--manifest", "/dev/null")
+        command = [sys.executable, "-m", "lux9", "boot", *options, "--exec", "true"]
+        quiet = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        assert not quiet.stderr
+        command.insert(4, "--trust-network")
+        loud = subprocess.run(command, capture_output=True, text=True, check=True, timeout=30)
+        assert "lux9 boot: tcp!127.0.0.1!" in loud.stderr
+        assert "TRUSTED: everyone who reaches it" in loud.stderr
+
     @pytest.mark.parametrize(
         ("options", "said"),
         [

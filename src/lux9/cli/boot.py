@@ -293,7 +293,10 @@ def _stop(stopped: asyncio.Future[int], number: int) -> None:
 
 
 def _complain(system: System, quiet: bool) -> None:
-    """What a quiet console kept to itself and the user has to know: a driver that did not start."""
+    """What a quiet console kept to itself and the user has to know: whom he lets in, a driver that did not start."""
+    for line in system.kernel.warnings:
+        if quiet:
+            click.echo(f"lux9 boot: {line}", err=True)
     for sip in system.launcher.sips:
         if quiet and not sip.running and sip.state != "created":
             said = f" ({sip.output[-1]})" if sip.output else ""

@@ -128,6 +128,7 @@ class Kernel:
         self.connections: set[Connection] = set()
         self.servers: list[Server] = []
         self.listening: list[str] = []  # where, and who may come
+        self.warnings: list[str] = []  # what its owner has to read, even where the console is quiet
         self.sockets: list[Path] = []
         self.last = 0
 

@@ -91,6 +91,7 @@ class Network:
         elif self.trust:
             who = TRUSTED.format(user=kernel.user)
             kernel.audit.record(None, "trust-network", str(at), "done", warning=who)
+            kernel.warnings.append(f"{at}: {who}")
         kernel.listening.append(f"{at} {who}")
         kernel.console.log(f"on the network at {at}: {who}")
 
