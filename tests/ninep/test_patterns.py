@@ -1,7 +1,8 @@
 """What strangers' clients say, message by message: dialogues that were recorded with the real ones, and our answers.
 
 plan9port's `9p` and `9pfuse`, 9fans.net/go, go9p (9P2000.u), go-p9p and u-root's p9 (9P2000.L) were built and run by
-hand against a kernel; here their messages are sent again. docs/conformance.md says which client was run, and what it showed.
+hand against a kernel; here their messages are sent again. docs/conformance.md says
+which client was run, and what it showed.
 """
 
 from __future__ import annotations
