@@ -8,7 +8,8 @@ from typing import Any
 import pytest
 
 from lux9.errors import ControlError, Lux9Error, NotFound, PermissionDenied, ServiceDown
-from lux9.kernel.namespace import Group, Namespace, split
+from lux9.kernel.group import Group, split
+from lux9.kernel.namespace import Namespace
 from lux9.pending import Maybe, Pending
 from lux9.tree import Dir, Tree, entries, text
 from lux9.wire.messages import OWRITE

@@ -44,8 +44,9 @@ from .dev.pci import PciDir
 from .dev.proc import Life, ProcDir
 from .dev.srv import SrvDir
 from .dev.storage import StorageDir
+from .group import Group
 from .hardware import Hardware
-from .namespace import Group, Namespace, alone
+from .namespace import Namespace, alone
 from .process import ALL, Cap, Limits, Process
 from .rights import revoke
 from .services import Services

@@ -12,9 +12,9 @@ from typing import Any
 
 from ..errors import Stale
 from .dev.proc import Life
+from .group import Group
 from .hardware import Hardware
 from .hardware.access import PORTS, BarFile
-from .namespace import Group
 from .process import Cap, Process
 
 ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's namespace

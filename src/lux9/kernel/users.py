@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from .namespace import Group
+from .group import Group
 from .process import Cap, Limits
 from .rights import ROOMS
 

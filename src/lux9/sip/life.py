@@ -10,8 +10,8 @@ from typing import Any
 
 from ..errors import Lux9Error, NotSupported, UserError
 from ..kernel.dev.proc import Life
+from ..kernel.group import Group
 from ..kernel.kernel import Kernel
-from ..kernel.namespace import Group
 from ..kernel.process import Cap
 from ..kernel.rights import ROOMS
 from .inside import Inside

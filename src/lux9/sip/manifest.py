@@ -35,7 +35,7 @@ from pathlib import Path
 from typing import Any, cast
 
 from ..errors import Lux9Error, UserError
-from ..kernel.namespace import Group
+from ..kernel.group import Group
 from ..kernel.process import Cap, Limits
 from .policy import Restart, rule
 from .sandbox.level import Level

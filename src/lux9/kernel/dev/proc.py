@@ -9,7 +9,8 @@ from ...errors import ControlError, NotSupported, PermissionDenied
 from ...ninep.session import Session
 from ...tree import Dir, entries, text, verb
 from ..crash import Report
-from ..namespace import Group, Namespace
+from ..group import Group
+from ..namespace import Namespace
 from ..process import Cap, Process
 
 SELF = "self"
