@@ -48,9 +48,9 @@ class Tap:
             while data := a.recv(MOST):
                 have = self._note(have + data)
                 b.sendall(data)
+            b.shutdown(socket.SHUT_WR)  # a close would leave the other thread in its recv
         except OSError:  # the other side has ended
             pass
-        b.close()
 
     def _note(self, have: bytes) -> bytes:
         while len(have) >= HEADER.size:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 import os
 import random
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -34,7 +34,7 @@ class Mount:
         return f"{self.version}-{self.cache}-{self.msize}-{self.trans}"
 
     @contextmanager
-    def at(self, guest: Guest, address: str) -> Iterator[str]:
+    def at(self, guest: Guest, address: str) -> Generator[str, None, None]:
         """Mounted, at the folder that this gives; it can be unmounted at the end, as nothing waits."""
         port, where = guest.forward(address), f"/mnt/{next(numbers)}"
         own = f"noatime,version={self.version},cache={self.cache},msize={self.msize}"

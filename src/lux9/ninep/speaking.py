@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from .session import Session
 
 Act = Callable[[Any], Maybe[Message]]
+ERRMAX = 128 - 2 - 4  # P9_ERRMAX of Linux's net/9p bounds ename[s] errno[4], as ERRMAX bounds a string of Plan 9's
 OLD_FSYNC = 4  # bytes of a Tfsync as it was before it had a datasync
 
 
@@ -35,7 +36,7 @@ def speak(s: Session, dialect: Dialect) -> None:
         s.acts |= {m.Twalk.number: lambda t: rescued(lambda: walk(t), _bare)}
     if dialect is UNIX:
         unix = Unix(s)
-        s.refusal, s.directory = u.Rerror, unix.directory
+        s.refusal, s.directory = _brief, unix.directory
         own = dict(s.acts)
         s.acts |= {kind: act(own) for kind, act in unix.acts.items()}
     if dialect in (LINUX, LUX9):
@@ -61,6 +62,11 @@ def _bare(error: Exception) -> NoReturn:
     if isinstance(error, Lux9Error) and number_of(error) == errno.ENOENT:
         raise Missing(str(error)) from error
     raise error
+
+
+def _brief(text: str, number: int) -> u.Rerror:
+    """As much of the text as Linux takes; with more it would not see the number either."""
+    return u.Rerror(text.encode()[:ERRMAX].decode(errors="ignore"), number)
 
 
 def _number(text: str, number: int) -> l.Rlerror:
