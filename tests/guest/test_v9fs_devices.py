@@ -137,3 +137,28 @@ def test_what_a_cached_mount_shows_of_files_that_are_made_on_reading(
         assert guest.run(f"cat {bus}").stdout == "", "Linux reads as far as the length, which is 0"
         told = guest.run(f"dd status=none if={bus} bs=64k iflag=direct").stdout
         assert told == running.read("/dev/pci/bus"), "without its cache it asks us"
+
+
+NONE = """
+[[user]]
+name = "none"
+namespace = ["bind '#c' /dev"]
+"""
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+def test_over_plain_tcp_it_is_who_the_kernel_says(
+    guest: Guest, tmp_path: Path, trusted: bool
+) -> None:
+    manifest = tmp_path / "manifest.toml"
+    manifest.write_text(NONE)
+    trust = ["--trust-network"] if trusted else []
+    options = ["--manifest", str(manifest), "--listen", "tcp!127.0.0.1!0", *trust]
+    with Running(tmp_path, *options) as running:
+        address = re.findall(r"on the network at (\S+?)[:;]? ", "".join(running.said))[0]
+        with Mount().at(guest, address) as where:
+            user = guest.run(f"cat {where}/dev/user").stdout
+            assert user == (running.read("/dev/user") if trusted else "none")
+            claim = guest.run(f"bash -c 'echo claim > {where}/dev/pci/{AHCI}/ctl'", check=False)
+            assert (claim.returncode == 0) is trusted
+            assert trusted or claim.stderr.endswith("No such file or directory\n")

@@ -37,6 +37,14 @@ def test_a_refusal_has_a_number_and_a_text(peer: Speaker) -> None:
     assert peer.errno(m.Twalk(0, 2, ("none",))) == errno.ENOENT
 
 
+@proves(V, "Rerror")
+def test_a_refusal_is_as_long_as_linux_has_room_for(peer: Speaker) -> None:
+    got = peer.get(u.Rerror, u.Tattach(1, NOFID, "", "é" * 200, 0))
+    assert got.errno == errno.ENOENT
+    assert got.ename.startswith("file does not exist: éé")
+    assert 127 <= len(got.encode(0)) - 7 <= 128, "P9_ERRMAX, the lengths of both fields among it"
+
+
 @proves(V, "Tstat")
 def test_a_stat_has_a_links_target_and_numbers(files: Speaker) -> None:
     files.walk(1, "soft")

@@ -24,7 +24,9 @@ if TYPE_CHECKING:
     from .session import Session
 
 Act = Callable[[Any], Maybe[Message]]
-ERRMAX = 128 - 2 - 4  # P9_ERRMAX of Linux's net/9p bounds ename[s] errno[4], as ERRMAX bounds a string of Plan 9's
+ERRMAX = (
+    128 - 2 - 4
+)  # P9_ERRMAX of Linux's net/9p bounds ename[s] errno[4], as ERRMAX bounds a string of Plan 9's
 OLD_FSYNC = 4  # bytes of a Tfsync as it was before it had a datasync
 
 
