@@ -6,10 +6,16 @@ import socket
 
 import pytest
 
-from lux9.errors import Lux9Error, RemoteError
+from lux9.errors import Lux9Error, RemoteError, UserError
 from lux9.kernel import guest, listen
+from lux9.kernel.console import Console
+from lux9.kernel.kernel import Kernel
+from lux9.kernel.listen import Network
 from lux9.kernel.process import Cap
 from lux9.kernel.users import NONE, User
+from lux9.machine.sim import q35
+from lux9.ninep import tcp
+from lux9.ninep.address import Address, parse
 from tests.kernel.net import AHCI, serving
 from tests.ninep.serving import LOOPS
 
@@ -143,6 +149,32 @@ def test_a_connection_that_is_gone_before_it_was_served_leaves_nothing() -> None
         with net.client() as client:
             assert client.ls("/") == []
         net.until(lambda: not net.kernel.lives)
+
+
+def test_an_address_that_cannot_be_had_leaves_the_others_free() -> None:
+    with serving() as net:
+        taken = parse(net.at)
+        other = Kernel(q35([]), Console(quiet=True))
+
+        async def two() -> Address:
+            network = Network(other)
+            (first,) = await network.listen(Address("tcp", "127.0.0.1", 0))
+            with pytest.raises(UserError, match="Address already in use"):
+                await network.listen(taken)
+            await other.stop()
+            return first
+
+        first = net.run(two())
+        net.until(lambda: _refuses(first))
+
+
+def _refuses(address: Address) -> bool:
+    """Whether nobody listens there."""
+    try:
+        tcp.dial(address).close()
+    except UserError as error:
+        return "Connection refused" in str(error)
+    return False
 
 
 def test_the_end_of_the_kernel_ends_them_all() -> None:

@@ -179,9 +179,11 @@ class Resuming(Caller):
         return wire
 
     def _drop_spent(self) -> None:
-        """Clunks and flushes are done: their fids are not walked to again."""
+        """Clunks and flushes are done, and a remove is a clunk (remove(5)): their fids are not walked to again."""
         for tag, request in list(self.table.items()):
             name = self._name(tag)
+            if name == "Tremove":
+                self.history.fids.pop(self._fid(tag), None)
             if name in SPENT and self.table.pop(tag, None) is not None:
                 self.queue = [p for p in self.queue if tag_of(p) != tag]
                 self.tags.append(tag)
