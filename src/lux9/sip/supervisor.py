@@ -110,13 +110,13 @@ class Supervisor:
             self.look(sip)
             if sip.suspended:
                 continue
-            wrong = await self._probe(sip)
+            wrong = await self.probe(sip)
             if wrong and sip.child is child and sip.state == "running" and not sip.suspended:
                 sip.verdict = wrong
                 sip.kill()
                 return
 
-    async def _probe(self, sip: Sip) -> str:
+    async def probe(self, sip: Sip) -> str:
         """Ask for the stat of its root, in its own dialect; what is wrong with the answer, or nothing."""
         posted = self.services.posted.get(sip.name)
         if posted is None or not posted.answers:

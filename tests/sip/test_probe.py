@@ -1,0 +1,45 @@
+"""The health probe speaks what the service speaks."""
+
+from __future__ import annotations
+
+import pytest
+
+from lux9.kernel import services as kernel
+from lux9.kernel.services import Services
+from lux9.sip.server import Sip
+from lux9.sip.stanza import Stanza
+from lux9.sip.supervisor import Pace, Supervisor
+from lux9.wire.codec import Dialect
+from lux9.wire.linux import LINUX
+from lux9.wire.messages import P9
+from tests.kernel.test_swap import Disk, post, run
+
+
+async def nothing(sip: Sip) -> None:
+    """Nobody is started."""
+
+
+def ignored(*args: object) -> None:
+    """Nobody listens."""
+
+
+@pytest.mark.parametrize("dialect", [P9, LINUX], ids=lambda d: d.version)
+def test_a_service_of_one_dialect_is_healthy(
+    monkeypatch: pytest.MonkeyPatch, dialect: Dialect
+) -> None:
+    for name in ("LUX9", "P9", "LINUX"):
+        monkeypatch.setattr(kernel, name, dialect)
+
+    async def work() -> None:
+        services = Services()
+        server = await post(services, Disk("first"))
+        sip = Sip(1, "disk", Stanza("disk"), "", "")
+        supervisor = Supervisor(services, Pace(), nothing, ignored, ignored)
+        before = server.session.requests
+        assert services.posted["disk"].service.caller.dialect is dialect
+        assert await supervisor.probe(sip) == ""
+        assert (server.session.requests, server.session.errors) == (before + 1, 0)
+        assert sip.took > 0
+        server.close()
+
+    run(work())
