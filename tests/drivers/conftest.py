@@ -69,8 +69,8 @@ class Setup(Served):
 class Maker:
     """Makes images and controllers."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, far: bool = False) -> None:
+        self.path, self.far = path, far
         self.images: dict[int, Path] = {}
 
     def image(self, n: int = 0, sectors: int = 4096) -> Disk:
@@ -98,7 +98,7 @@ class Maker:
         images = {n: self.image(n, sectors) for n in range(disks)}
         model = Ahci(images, quirks=quirks)
         prepare(model)
-        rig = Rig(model, memory, base)
+        rig = Rig(model, memory, base, self.far)
         rig.faults = faults or {}
         served = Disks("E", "ahci rig")
         try:
@@ -112,16 +112,16 @@ class Maker:
                 image.close()
 
 
-@pytest.fixture
-def make(tmp_path: Path) -> Maker:
-    return Maker(tmp_path)
+@pytest.fixture(params=["near", "far"])
+def make(request: pytest.FixtureRequest, tmp_path: Path) -> Maker:
+    return Maker(tmp_path, request.param == "far")
 
 
 class Every:
     """Controllers on the model alone, and on QEMU: what holds on both. `bad` sectors are of the first disk."""
 
     def __init__(self, name: str, path: Path) -> None:
-        self.name, self.maker = name, Maker(path)
+        self.name, self.maker = name, Maker(path, name == "far")
 
     def bytes(self, n: int = 0) -> bytes:
         return self.maker.bytes(n)
@@ -130,7 +130,7 @@ class Every:
     async def start(
         self, disks: int = 1, *, bad: Sequence[int] = ()
     ) -> AsyncGenerator[Served, None]:
-        if self.name == "model":
+        if self.name != "qemu":
 
             def spoil(model: Ahci) -> None:
                 for sector in bad:
@@ -151,8 +151,14 @@ class Every:
             assert not rig.mastering, "bus master was left on"
 
 
-@pytest.fixture(params=["model", pytest.param("qemu", marks=needs_qemu)])
+@pytest.fixture(params=["model", "far", pytest.param("qemu", marks=needs_qemu)])
 def every(request: pytest.FixtureRequest, tmp_path: Path) -> Every:
+    return Every(str(request.param), tmp_path)
+
+
+@pytest.fixture(params=["model", pytest.param("qemu", marks=needs_qemu)])
+def shared(request: pytest.FixtureRequest, tmp_path: Path) -> Every:
+    """Where the driver's memory is the device's."""
     return Every(str(request.param), tmp_path)
 
 

@@ -1,21 +1,26 @@
 """A driver on a model with nothing between: a function whose BAR is the model, whose memory is ours.
 
 What a kernel and a machine would do is done in a few lines: posted writes go out at the next read or the end
-of the turn, a level line is masked while its handler runs, bus master gates DMA.
+of the turn, a level line is masked while its handler runs, bus master gates DMA. Far, memory is a copy, and answers
+come a turn later.
 """
 
 from __future__ import annotations
 
 import asyncio
 import mmap
+from collections import deque
 from collections.abc import Callable
+from typing import TypeVar
 
 from lux9.driver.function import Kind
 from lux9.driver.pool import Pool
 from lux9.errors import NoMemory, NotFound, Stale
 from lux9.models.pci import DmaFault, Fault, PciFunction
+from lux9.pending import Maybe, Pending
 from lux9.regs import Window
 
+T = TypeVar("T")
 BASE = 0x3_0000_0000  # of our memory, as the device sees it: above 4 GiB, to see that both halves are used
 
 
@@ -29,13 +34,36 @@ class RigDma:
     def for_device(self, offset: int, size: int) -> None:
         assert 0 <= offset <= offset + size <= self.size
 
-    def for_cpu(self, offset: int, size: int) -> None:
+    def for_cpu(self, offset: int, size: int) -> Maybe[None]:
         assert 0 <= offset <= offset + size <= self.size
+        return None
 
     def free(self) -> None:
         assert self.at in self.rig.buffers, "freed twice"
         del self.rig.buffers[self.at]
         self.rig.pool.give(self.at, self.size)
+
+
+class FarDma(RigDma):
+    """A copy, that goes there and comes back when it is told to."""
+
+    def __init__(self, rig: Rig, at: int, size: int) -> None:
+        super().__init__(rig, at, size)
+        self.there, self.view = self.view, memoryview(bytearray(size))
+
+    def for_device(self, offset: int, size: int) -> None:
+        super().for_device(offset, size)
+        data = bytes(self.view[offset : offset + size])
+        self.rig.post(lambda: self._put(self.there, offset, data))
+
+    def for_cpu(self, offset: int, size: int) -> Maybe[None]:
+        super().for_cpu(offset, size)
+        fetched = self.rig.later(lambda: bytes(self.there[offset : offset + size]))
+        return fetched.map(lambda data: self._put(self.view, offset, data))
+
+    @staticmethod
+    def _put(where: memoryview, offset: int, data: bytes) -> None:
+        where[offset : offset + len(data)] = data
 
 
 class RigBar:
@@ -44,6 +72,9 @@ class RigBar:
 
     def read(self, offset: int, width: int) -> int:
         self.post()
+        return self.look(offset, width)
+
+    def look(self, offset: int, width: int) -> int:
         self.rig.reads += 1
         if self.rig.revoked:
             raise Stale("bar5 was revoked")
@@ -54,23 +85,26 @@ class RigBar:
     def write(self, offset: int, width: int, value: int) -> None:
         if self.rig.revoked:
             raise Stale("bar5 was revoked")
-        self.rig.writes.append((self.n, offset, width, value))
-        self.rig.loop.call_soon(self.post)
+        self.rig.post(lambda: self._put(offset, width, value))
+
+    def _put(self, offset: int, width: int, value: int) -> None:
+        self.rig.sent += 1
+        if not self.rig.removed:
+            self.rig.fn.bar_write(self.n, offset, width, value)
 
     def read_bytes(self, offset: int, count: int) -> bytes:
         assert offset % 4 == count % 4 == 0
-        words = (self.read(offset + i, 4) for i in range(0, count, 4))
+        self.post()
+        words = (self.look(offset + i, 4) for i in range(0, count, 4))
         return b"".join(word.to_bytes(4, "little") for word in words)
 
-    def ask(self, offset: int, count: int) -> bytes:
-        return self.read_bytes(offset, count)
+    def ask(self, offset: int, count: int) -> Maybe[bytes]:
+        if not self.rig.far:
+            return self.read_bytes(offset, count)
+        return self.rig.later(lambda: self.read_bytes(offset, count))
 
     def post(self) -> None:
-        writes, self.rig.writes = self.rig.writes, []
-        self.rig.sent += len(writes)
-        for n, offset, width, value in writes:
-            if not self.rig.removed:
-                self.rig.fn.bar_write(n, offset, width, value)
+        self.rig.send()
 
     def pause(self, seconds: float) -> None:
         raise AssertionError("an asynchronous driver does not pause")
@@ -107,7 +141,7 @@ class RigIrq:
         if not self.rig.lose_interrupts:
             self.handler()
         self.masked = False
-        RigBar.post(self.rig.any_bar)
+        self.rig.send()
         self.level()
 
     def close(self) -> None:
@@ -155,23 +189,45 @@ class Rig:
     """Function for the driver."""
 
     bdf = "0000:00:1f.2"
-    far = False
 
-    def __init__(self, fn: PciFunction, size: int = 32 << 20, base: int = BASE) -> None:
-        self.fn, self.base, self.size = fn, base, size
+    def __init__(
+        self, fn: PciFunction, size: int = 32 << 20, base: int = BASE, far: bool = False
+    ) -> None:
+        self.fn, self.base, self.size, self.far = fn, base, size, far
         self.loop = asyncio.get_running_loop()
         self.memory = memoryview(mmap.mmap(-1, size))
         self.pool = Pool(size)
         self.buffers: dict[int, RigDma] = {}
-        self.writes: list[tuple[int, int, int, int]] = []
+        self.posted: deque[Callable[[], None]] = deque()
         self.reports: list[str] = []
         self.faults: dict[Fault, float] = {}
         self.irq: RigIrq | None = None
         self.asserted = self.mastering = self.lose_interrupts = False
         self.removed = self.revoked = False
         self.reads = self.sent = 0
-        self.any_bar = RigBar(self, 5)
         fn.host = RigHost(self)
+
+    def post(self, act: Callable[[], None]) -> None:
+        """Something that is done in its order, at the next look or the end of the turn."""
+        self.posted.append(act)
+        self.loop.call_soon(self.send)
+
+    def send(self) -> None:
+        while self.posted:
+            self.posted.popleft()()
+
+    def later(self, look: Callable[[], T]) -> Pending[T]:
+        """The same for something whose answer is told later."""
+        answer: Pending[T] = Pending()
+
+        def act() -> None:
+            try:
+                self.loop.call_soon(answer.resolve, look())
+            except Exception as error:
+                self.loop.call_soon(answer.fail, error)
+
+        self.post(act)
+        return answer
 
     @property
     def config(self) -> Window:
@@ -186,7 +242,7 @@ class Rig:
         at = self.pool.take(size)
         if at is None:
             raise NoMemory(f"{size} bytes")
-        buffer = self.buffers[at] = RigDma(self, at, size)
+        buffer = self.buffers[at] = (FarDma if self.far else RigDma)(self, at, size)
         return buffer
 
     def interrupt(self, handler: Callable[[], None], prefer: Kind = "intx") -> RigIrq:

@@ -165,12 +165,12 @@ def test_what_comes_while_it_ends_is_refused_and_not_lost(
 
 
 def test_a_fis_that_comes_while_the_truth_is_read_is_not_taken_for_the_next_command(
-    every: Every, monkeypatch: pytest.MonkeyPatch
+    shared: Every, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Its tags are in the truth already, and their slots may be used again before anybody looks."""
 
     async def work() -> None:
-        async with every.start() as s:
+        async with shared.start() as s:
             port = s.controller.ports[0]
             told = Fis.SET_DEVICE_BITS | 1 << 32  # tag 0
             whole = port.bar.read_bytes

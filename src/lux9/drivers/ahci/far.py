@@ -80,12 +80,12 @@ class FarCompletion(Completion):
 
     def _seen(self, glance: Glance) -> None:
         self._asked = False
-        if self._more:
-            self._more = False
-            self._ask(True)
         events = self._take(glance)
         if events & ~COMPLETIONS.raw:
             self._events(PxIS.of(events))
+        if self._more:  # not before these were dealt with: they would be seen again
+            self._more = False
+            self._ask(True)
 
     def clear(self) -> None:
         """Before a glance: what comes from here on interrupts again."""

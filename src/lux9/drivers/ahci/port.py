@@ -12,7 +12,8 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Coroutine
+from collections.abc import Callable, Coroutine
+from functools import partial
 from typing import Any, Protocol
 
 from ...arch.ahci import CAP, Port as Regs, PxCI, PxIS, PxSACT
@@ -40,6 +41,7 @@ from .state import State
 
 log = logging.getLogger(__name__)
 
+Work = Callable[[], Coroutine[Any, Any, None]]  # made when its task begins, which may never be
 BUFFERS = (4 << 20, 2 << 20)  # bytes of a disk's pool: the first that the arena has room for
 
 
@@ -125,20 +127,21 @@ class Port:
 
     def bring_up(self) -> None:
         """Look for a device and start it; ends whatever else was being done."""
-        self._begin(State.STARTING, bringup.bring_up(self))
+        self.listening = False  # what is on its way by now is no news
+        self._begin(State.STARTING, partial(bringup.bring_up, self))
 
     def recover(self, events: PxIS, late: list[Request]) -> None:
         """Deal with an error, if one is not being dealt with; commands wait."""
         if self.state is State.RUNNING:
-            self._begin(State.RECOVERING, recovery.recover(self, events, late))
+            self._begin(State.RECOVERING, partial(recovery.recover, self, events, late))
 
-    def _begin(self, state: State, work: Coroutine[Any, Any, None]) -> None:
+    def _begin(self, state: State, work: Work) -> None:
         if self._task is not None:
             self._task.cancel()
         self.state = state
         self._task = asyncio.get_running_loop().create_task(self._guard(work))
 
-    async def _guard(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _guard(self, work: Work) -> None:
         """An error ends the port, not the driver; but the function's end ends all."""
         try:
             await self._or_down(work)
@@ -146,9 +149,9 @@ class Port:
         except Exception as error:
             self.owner.lost(error)
 
-    async def _or_down(self, work: Coroutine[Any, Any, None]) -> None:
+    async def _or_down(self, work: Work) -> None:
         try:
-            await work
+            await work()
         except DeviceGone:
             raise
         except (DeviceError, NoMemory, LimitReached) as error:
