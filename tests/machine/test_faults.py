@@ -8,8 +8,9 @@ from hypothesis import given, strategies as st
 from lux9.errors import UserError
 from lux9.machine.sim.faults import Plan, Rule
 from lux9.machine.sim.sim import Sim
-from lux9.models.pci import Bar, Fault
+from lux9.models.pci import Fault
 from lux9.models.q35 import HostBridge, Lpc
+from lux9.models.shape import Bar
 from tests.machine.test_sim import Board
 from tests.models.cards import Card
 

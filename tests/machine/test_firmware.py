@@ -15,9 +15,10 @@ from lux9.machine.firmware import Space, q35_spaces
 from lux9.machine.functions import BarInfo, FunctionInfo
 from lux9.machine.sim.sim import Sim
 from lux9.models.bridge import Bridge
+from lux9.models.bus import Bus
 from lux9.models.capabilities import Msi
-from lux9.models.pci import Bar, Bus, Identity
 from lux9.models.q35 import HostBridge, Lpc
+from lux9.models.shape import Bar, Identity
 from tests.models.cards import IDENTITY, Card
 
 # A board to order

@@ -11,8 +11,9 @@ from lux9.machine.reset import by_config, methods
 from lux9.machine.sim.sim import Sim
 from lux9.models.bridge import Bridge
 from lux9.models.capabilities import Advanced, Express, Power
-from lux9.models.pci import Bar, Capability
+from lux9.models.pci import Capability
 from lux9.models.q35 import Lpc
+from lux9.models.shape import Bar
 from tests.models.cards import IDENTITY, Card
 
 EXPRESS = IDENTITY._replace(express=True)

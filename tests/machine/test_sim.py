@@ -13,8 +13,9 @@ from lux9.machine.abstract import Machine
 from lux9.machine.sim.sim import Sim
 from lux9.models.bridge import Bridge
 from lux9.models.capabilities import Express, Msi, Power
-from lux9.models.pci import Bar, Capability, DmaFault, Identity, PciFunction
+from lux9.models.pci import Capability, DmaFault, PciFunction
 from lux9.models.q35 import HostBridge, Lpc
+from lux9.models.shape import Bar, Identity
 from tests.models.cards import Card
 
 ONES = 0xFFFF_FFFF

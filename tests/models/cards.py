@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 
-from lux9.models.pci import Bar, Bus, Capability, Fault, Identity, PciFunction
+from lux9.models.bus import Bus
+from lux9.models.pci import Capability, Fault, PciFunction
+from lux9.models.shape import Bar, Identity
 
 IDENTITY = Identity(0x1234, 0x11E8, 0x00FF00, revision=3, pin=1)
 

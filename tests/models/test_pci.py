@@ -17,7 +17,8 @@ from lux9.models.capabilities import (
     Sata,
     Vendor,
 )
-from lux9.models.pci import Bar, DmaFault, Identity, PciFunction, Region
+from lux9.models.pci import DmaFault, PciFunction
+from lux9.models.shape import Bar, Identity, Region
 from tests.models.cards import IDENTITY, Bench, Card
 
 ONES = 0xFFFF_FFFF

@@ -15,7 +15,8 @@ from typing import NamedTuple
 from ..errors import Exists, NotFound, ProtocolError, ServiceDown
 from ..ninep.caller import Attached, Caller
 from ..ninep.loopwire import connect
-from ..ninep.remote import RemoteNode, Service
+from ..ninep.remote import RemoteNode
+from ..ninep.service import Service
 from ..pending import Pending
 from ..wire.dialects import LUX9
 from ..wire.linux import LINUX
@@ -48,7 +49,7 @@ class Posted:
 
 
 class Terms(NamedTuple):
-    """What a service is posted on: as of `ninep.remote.Service`."""
+    """What a service is posted on: as of `ninep.service.Service`."""
 
     hold: float = 0.0
     repeats: bool = False
@@ -108,7 +109,7 @@ class Services:
     ) -> Pending[None]:
         """Post a server; settled when it is ready. Raises Exists when the name is taken.
 
-        `hold` and `repeats` are those of `ninep.remote.Service`.
+        `hold` and `repeats` are those of `ninep.service.Service`.
         """
         self._free(name)
         caller.speak(LUX9, P9, LINUX)

@@ -17,8 +17,10 @@ from ..arch.pci import (
     PortType,
     PrefetchWindow,
 )
+from .bus import Bus
 from .capabilities import Express, Msi, Power
-from .pci import IO, MEM, Bus, Identity, Kind, PciFunction
+from .pci import IO, MEM, PciFunction
+from .shape import Identity, Kind
 
 PCI_BRIDGE = Identity(0x1B36, 0x0001, 0x060400)
 ROOT_PORT = Identity(0x1B36, 0x000C, 0x060400, pin=Pin.INTA, express=True)

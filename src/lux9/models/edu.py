@@ -14,8 +14,9 @@ from ..arch.edu import Cause, DmaCommand, Edu as Block
 from ..arch.pci import Pin
 from ..regs import U32, U64
 from .msi import Msi
-from .pci import Bar, DmaFault, Identity, PciFunction
+from .pci import DmaFault, PciFunction
 from .registers import Model, ReadOnly, Resets, on_write
+from .shape import Bar, Identity
 
 ONES = (1 << 32) - 1
 ZERO_FROM = 34  # n! modulo 2^32 is zero from here on

@@ -6,7 +6,8 @@ from collections.abc import Iterator
 
 from ..arch import pci as arch
 from ..regs import Memory
-from .pci import Access, Messenger, PciFunction
+from .pci import Messenger, PciFunction
+from .shape import Access
 
 ENTRY = arch.MsixEntry.extent()
 ALL = 0xFFFF_FFFF

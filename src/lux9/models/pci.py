@@ -1,28 +1,24 @@
-"""What every device model stands on: a PCI function, the bus it is plugged into, and its host.
+"""What every device model stands on: a PCI function and its capabilities.
 
 A model subclasses `PciFunction`, says its identity, BARs and capabilities, and overrides `bar_read`,
 `bar_write` and `reset`. Configuration space, BAR sizing and decoding, the gates of the command register,
-INTx, MSI and MSI-X are done here, by PCI 3.0. What a model may ask of its machine is `Host` (host.py).
+INTx, MSI and MSI-X are done here, by PCI 3.0. How a function is declared is in shape.py, the bus that it is plugged
+into in bus.py, and what it may ask of its machine is `Host` (host.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
-from typing import Literal, NamedTuple
 
 from ..arch.pci import (
     CONFIG_SIZE,
     EXTENDED_SIZE,
-    BarIo,
-    BarMem,
-    BarType,
     Capability as CapBlock,
     CapHeader,
     ClassCode,
     Command,
     Header0,
-    Header1,
     HeaderType,
     Layout,
     Pin,
@@ -30,11 +26,10 @@ from ..arch.pci import (
     Status,
     bdf_text,
 )
+from .bus import Bus
 from .config import ConfigSpace
 from .host import DmaFault as DmaFault, Fault as Fault, Host as Host, Unplugged
-
-Kind = Literal["mem", "io"]
-Access = tuple[Callable[[int, int, int], int], Callable[[int, int, int, int], None]]
+from .shape import Access, Bar, Identity, Region
 
 GATES = Command(io=True, mem=True, master=True, serr=True, intx_disable=True)  # what can be written
 IO, MEM, MASTER, NO_INTX = (
@@ -43,53 +38,6 @@ IO, MEM, MASTER, NO_INTX = (
 )
 INTX = Status(intx=True).raw
 BARS = Header0.bar.offset
-ONES32 = 0xFFFF_FFFF
-
-
-class Identity(NamedTuple):
-    """What a function says that it is: header fields of PCI 3.0 §6.2.1 and §6.2.4."""
-
-    vendor: int
-    device: int
-    code: int  # class, subclass, interface: 0x010601
-    revision: int = 0
-    subvendor: int = 0x1AF4  # as QEMU gives its own devices
-    subsystem: int = 0x1100
-    pin: int = Pin.NONE  # 1 to 4 for INTA to INTD
-    express: bool = False  # 4096 bytes of configuration space
-
-
-class Bar(NamedTuple):
-    """One base address register, as the function declares it: PCI 3.0 §6.2.5.1."""
-
-    size: int  # a power of two; 16 at the least for memory, 4 for ports
-    kind: Kind = "mem"
-    wide: bool = False  # 64-bit: takes the next register too
-    prefetch: bool = False
-
-    @property
-    def flags(self) -> int:
-        """The read-only bits at the bottom."""
-        if self.kind == "io":
-            return BarIo(io=True).raw
-        return BarMem(prefetch=self.prefetch, type=BarType(2 * self.wide)).raw
-
-    @property
-    def mask(self) -> int:
-        """The bits that software can write."""
-        return -self.size & ((1 << 64) - 1 if self.wide else ONES32)
-
-
-class Region(NamedTuple):
-    """A run of addresses that a function answers now; calls take (bar, offset in the bar, width)."""
-
-    kind: Kind
-    base: int
-    size: int
-    bar: int
-    offset: int
-    read: Callable[[int, int, int], int]
-    write: Callable[[int, int, int, int], None]
 
 
 class Capability:
@@ -128,43 +76,6 @@ class Messenger(Capability):
     def send(self, vector: int) -> None:
         """Raise one vector, or hold it pending while it is masked."""
         raise NotImplementedError
-
-
-class Bus:
-    """Where functions are plugged in: 32 devices of 8 functions. The root bus is number 0."""
-
-    def __init__(self, parent: PciFunction | None = None) -> None:
-        self.parent = parent  # the bridge that it is behind
-        self.functions: dict[int, PciFunction] = {}  # by device << 3 | function
-
-    @property
-    def number(self) -> int:
-        """What configuration cycles call it."""
-        return 0 if self.parent is None else self.parent.config.get(Header1.secondary)
-
-    def plug(self, fn: PciFunction, devfn: int, host: Host) -> None:
-        """Put a function in its place; the multi-function bit of its device is set as it must be."""
-        assert devfn not in self.functions, f"{fn.name} is taken"
-        self.functions[devfn] = fn
-        fn.bus, fn.devfn, fn.host = self, devfn, host
-        device = [f for d, f in self.functions.items() if d >> 3 == devfn >> 3]
-        for each in device:
-            kind = HeaderType(layout=each.layout, multi=len(device) > 1)
-            each.config.put(Header0.header_type, kind)
-
-    def unplug(self, fn: PciFunction) -> None:
-        """Pull a function out, with all that is behind it."""
-        del self.functions[fn.devfn]
-        fn.unplugged()
-        for each in fn.behind.walk() if fn.behind else ():
-            each.unplugged()
-
-    def walk(self) -> Iterator[PciFunction]:
-        """Every function on it and behind its bridges, each bridge before what is behind it."""
-        for fn in list(self.functions.values()):
-            yield fn
-            if fn.behind is not None:
-                yield from fn.behind.walk()
 
 
 class PciFunction:

@@ -10,7 +10,8 @@ from collections.abc import Callable, Iterator
 from ..arch import ich9, q35
 from ..arch.pci import Pin
 from .config import ConfigSpace
-from .pci import Bar, Identity, PciFunction, Region
+from .pci import PciFunction
+from .shape import Bar, Identity, Region
 
 ConfigRead = Callable[[int, int, int], int]
 ConfigWrite = Callable[[int, int, int, int], None]

@@ -4,16 +4,15 @@ The language that `arch/` is written in. One declaration serves the driver (type
 (the same offsets and fields), a decoded dump, a trace by name and the manual's table (`regs_view`). Values are
 immutable; reading and writing are calls, so that every access to hardware shows in the code.
 
-`value` has what a register's bits mean, `window` where words are and what may be done to them, `block` how they
-lie together.
+`value` has what a register's bits mean, `window` where words are and what may be done to them, `members` what a
+block is declared of, `block` how it all lies together.
 """
 
-from .block import (
+from .block import Block, Row
+from .members import (
     Bank,
     Banks,
-    Block,
     Part,
-    Row,
     Run,
     Slot,
     banks,

@@ -15,8 +15,9 @@ from lux9.machine.abstract import Arena
 from lux9.machine.sim import Sim
 from lux9.models.bridge import Bridge
 from lux9.models.capabilities import Advanced, Express, Msi, Msix, Power
-from lux9.models.pci import Bar, DmaFault, Identity, PciFunction
+from lux9.models.pci import DmaFault, PciFunction
 from lux9.models.q35 import HostBridge, Lpc
+from lux9.models.shape import Bar, Identity
 
 A, B, C = "0000:00:1a.0", "0000:00:1b.0", "0000:00:02.0"  # A and B share a line, C has its own
 

@@ -15,7 +15,8 @@ from lux9.errors import (
     Stale,
 )
 from lux9.kernel.process import ALL, Cap
-from lux9.models.pci import DmaFault, Identity, PciFunction
+from lux9.models.pci import DmaFault, PciFunction
+from lux9.models.shape import Identity
 from tests.kernel.hardware.board import A, B, Board, C, Gadget
 
 LPC, PORT = "0000:00:1f.0", "0000:00:1c.0"

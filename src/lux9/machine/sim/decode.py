@@ -6,7 +6,9 @@ from bisect import bisect_right
 from collections.abc import Callable, Iterator
 
 from ...models.bridge import Bridge
-from ...models.pci import Bus, Kind, PciFunction, Region
+from ...models.bus import Bus
+from ...models.pci import PciFunction
+from ...models.shape import Kind, Region
 
 Read = Callable[[int, int, int], int]
 Write = Callable[[int, int, int, int], None]

@@ -13,9 +13,11 @@ from functools import partial
 
 from ...arch.pci import CONFIG_SIZE, bdf_text
 from ...errors import BadArgument, DeviceGone, NotFound
+from ...models.bus import Bus
 from ...models.cards import card as make_card
-from ...models.pci import MASTER, Bus, DmaFault, Fault, PciFunction, Region
+from ...models.pci import MASTER, DmaFault, Fault, PciFunction
 from ...models.q35 import HostBridge, Lpc
+from ...models.shape import Region
 from .. import firmware
 from ..abstract import PLUGGED, PULLED, Arena, Bdf, Lack, Message, Report, Sink
 from ..functions import FunctionInfo

@@ -14,8 +14,9 @@ from ...arch.ahci import BOHC, CAP, CAP2, GHC, HBA, IS, PI, VS, Iss
 from ...arch.pci import Pin
 from ..capabilities import Msi, Sata
 from ..disk import Disk
-from ..pci import Bar, Fault, Identity, PciFunction
+from ..pci import Fault, PciFunction
 from ..registers import Model, ReadOnly, on_write
+from ..shape import Bar, Identity
 from .events import Events
 from .port import Port
 
