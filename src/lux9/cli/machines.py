@@ -7,8 +7,11 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import click
+
 from ..errors import UserError
 from ..machine.abstract import Lack, Machine
+from .options import option
 
 SUFFIX = {"": 20, "K": 10, "M": 20, "G": 30}  # of a size; a bare number is MiB, as QEMU has it
 
@@ -17,17 +20,48 @@ SUFFIX = {"": 20, "K": 10, "M": 20, "G": 30}  # of a size; a bare number is MiB,
 class Wanted:
     """A machine as the command line asks for it. What only one machine has is empty for the others."""
 
-    disks: Sequence[str] = ()  # IMAGE or IMAGE:FORMAT
-    read_only: bool = False
-    cdroms: Sequence[str] = ()
-    devices: Sequence[str] = ()
-    drives: Sequence[str] = ()
-    memory: str | None = None
-    program: str | None = None
-    kind: str | None = None
-    keep_log: bool = False
-    faults: Sequence[str] = ()
-    seed: int = 0
+    disks: Sequence[str] = option(
+        (),
+        "--disk",
+        multiple=True,
+        metavar="IMG[:FORMAT]",
+        type=click.Path(),
+        help="A disk image, raw unless its format is given; may be repeated.",
+    )
+    read_only: bool = option(
+        False, "--read-only", is_flag=True, help="Disk images are not written."
+    )
+    devices: Sequence[str] = option(
+        (),
+        "--device",
+        multiple=True,
+        metavar="STR",
+        help="A card: on sim `edu`, on qemu any -device of its.",
+    )
+    faults: Sequence[str] = option(
+        (),
+        "--fault",
+        multiple=True,
+        metavar="RULE",
+        help="`media where=100-107 times=0`; on sim `lost 00:1f.2 after=3`, `ones 00:1f.2 after=500` …, too.",
+    )
+    seed: int = option(0, "--seed", help="sim: of faults that have a chance.")
+    cdroms: Sequence[str] = option(
+        (), "--cdrom", multiple=True, type=click.Path(), help="qemu: a CD image."
+    )
+    drives: Sequence[str] = option(
+        (), "--drive", multiple=True, metavar="STR", help="qemu: any -drive of its."
+    )
+    memory: str | None = option(
+        None, "--memory", metavar="SIZE", help="qemu: of all arenas together.  [default: 1G]"
+    )
+    program: str | None = option(None, "--qemu", metavar="PATH", help="qemu: the program.")
+    kind: str | None = option(
+        None, "--qemu-machine", type=click.Choice(["q35", "pc"]), help="qemu: the board."
+    )
+    keep_log: bool = option(
+        False, "--keep-log", is_flag=True, help="qemu: its command and messages, in qemu-PID.log."
+    )
 
     def only_qemu(self) -> list[str]:
         """The options given that the QEMU machine alone has."""

@@ -1,0 +1,88 @@
+"""A system that is up, until a signal comes or the command that it was brought up for ends."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import signal
+from typing import Any
+
+import click
+
+from ..ninep.default import VARIABLE
+from .system import System, with_ours_first
+
+
+async def serve(system: System, command: str | None) -> int:
+    """Until a signal, or the command's end; the exit status."""
+    stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
+    up = asyncio.ensure_future(system.__aenter__())
+    either: set[asyncio.Future[Any]] = {up, stopped}
+    await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+    if not up.done():  # asked to end while coming up
+        up.cancel()
+        await asyncio.wait([up])
+        return stopped.result()
+    await up
+    try:
+        _complain(system, command is not None)
+        if command is None:
+            system.kernel.console.log(f"listening on {system.address}; Ctrl-C ends it")
+            return await stopped
+        return await _execute(system, command, stopped)
+    finally:
+        await system.__aexit__()
+
+
+def _stop(stopped: asyncio.Future[int], number: int) -> None:
+    if not stopped.done():
+        stopped.set_result(0 if number == signal.SIGTERM else 128 + number)
+
+
+def _complain(system: System, quiet: bool) -> None:
+    """What a quiet console kept to itself and the user has to know: whom he lets in, a driver that did not start."""
+    for line in system.kernel.warnings:
+        if quiet:
+            click.echo(f"lux9 boot: {line}", err=True)
+    for sip in system.launcher.sips:
+        if quiet and not sip.running and sip.state != "created":
+            said = f" ({sip.output[-1]})" if sip.output else ""
+            click.echo(
+                f"lux9 boot: {sip.name} does not serve {sip.binding}: {sip.reason}{said}", err=True
+            )
+
+    for (name, path), why in system.launcher.binder.passed.items():
+        if quiet:
+            click.echo(f"lux9 boot: {name} is not started for {path}: {why}", err=True)
+
+
+async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:
+    """Run the user's command; a signal to us ends it, too."""
+    env = os.environ | {
+        VARIABLE: system.address,
+        "PATH": with_ours_first(os.environ.get("PATH", os.defpath)),
+    }
+    child = await asyncio.create_subprocess_shell(command, env=env)
+    ended = asyncio.ensure_future(child.wait())
+    await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
+    if not ended.done():
+        await _end(child, ended)
+        return stopped.result() or 128 + signal.SIGTERM
+    return _status(ended.result())
+
+
+async def _end(child: asyncio.subprocess.Process, ended: asyncio.Future[int]) -> None:
+    child.terminate()
+    with contextlib.suppress(asyncio.TimeoutError):
+        await asyncio.wait_for(asyncio.shield(ended), 3.0)
+    if not ended.done():
+        child.kill()
+        await ended
+
+
+def _status(code: int) -> int:
+    """A shell's way to say that a command was killed."""
+    return 128 - code if code < 0 else code
