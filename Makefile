@@ -5,12 +5,12 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 PYTEST_ARGS ?=
-TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3 gcc go ip  # programs without which tests would be skipped
+TESTED := mke2fs debugfs lspci bwrap diod libseccomp.so.2 qemu-system-x86_64 qemu-img fusermount3 gcc python3-config go ip  # programs without which tests would be skipped
 
 export PATH := $(CURDIR)/$(BIN):$(PATH):/usr/sbin:/sbin
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: help setup demo test coverage check format bench bench-9p soak docs fuzz clean
+.PHONY: help setup demo test coverage check format accel bench bench-9p soak docs fuzz clean
 .DELETE_ON_ERROR:
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make setup     the virtual environment that the others use (.venv)'
 	@echo 'make coverage  the tests again, with branch coverage'
 	@echo 'make bench     what it costs, beside the floor of this machine'
+	@echo 'make accel     the short ways of the 9P server in C, into .venv: optional'
 	@echo 'make bench-9p  the 9P server beside diod, a minimal one in C, and aio9p'
 	@echo 'make soak      a driver killed a hundred times under a reader that checks every byte'
 	@echo 'make docs      the manual, into site/'
@@ -70,7 +71,14 @@ bench: $(VENV)/.base
 	@tools/need mke2fs
 	$(BIN)/python -m bench
 
-bench-9p: $(VENV)/.bench
+accel: $(VENV)/.accel
+
+$(VENV)/.accel: $(VENV)/.base accel/lux9_short.c accel/setup.py accel/pyproject.toml
+	@tools/need gcc python3-config
+	$(BIN)/python -m pip install -q --disable-pip-version-check ./accel
+	@touch $@
+
+bench-9p: $(VENV)/.bench $(VENV)/.accel
 	@tools/need gcc diod
 	$(BIN)/python -m bench.nine $(BENCH_ARGS)
 

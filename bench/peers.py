@@ -12,10 +12,14 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from socket import AF_UNIX, SOCK_STREAM, socket
+from types import MappingProxyType
+
+from lux9.ninep.short import TURN, VARIABLE
 
 FUNCTION = "dev/pci/0000:00:1f.2"  # the AHCI controller of the embedded machine
 BAR, CONFIG = f"{FUNCTION}/bar5", f"{FUNCTION}/config"
@@ -82,23 +86,20 @@ class Servers:
         self.peers.append(Peer("minimal C", floor, LINUX))
         for threads in THREADS if shutil.which("diod", path=PATH) else ():
             self._diod(threads)
-        ours = self._socket("lux9")
-        none = self.folder / "none.toml"
-        none.write_text("# no drivers\n")
-        audit = self.folder / "audit.log"
-        boot = [
-            sys.executable,
-            "-m",
-            "lux9",
-            "boot",
-            "--manifest",
-            str(none),
-            "--audit",
-            str(audit),
-        ]
-        self._start([*boot, "--listen", f"unix!{ours}"], ours)
+        ours = self._boot("lux9", "1")
         self.peers += [Peer("lux9", ours, LINUX), Peer("lux9, 9P2000", ours, PLAIN)]
+        if TURN is not None:  # then there is something in C: what is it without?
+            self.peers.append(Peer("lux9, all Python", self._boot("python", "0"), LINUX))
         self._start_aio9p()
+
+    def _boot(self, name: str, short: str) -> Path:
+        """A kernel on the embedded machine, with no driver; `short`: whether the short ways may be in C."""
+        where, none = self._socket(name), self.folder / "none.toml"
+        none.write_text("# no drivers\n")
+        audit = ["--audit", str(self.folder / f"{name}.audit")]
+        boot = [sys.executable, "-m", "lux9", "boot", "--manifest", str(none), *audit]
+        self._start([*boot, "--listen", f"unix!{where}"], where, {VARIABLE: short})
+        return where
 
     def _start_aio9p(self) -> None:
         other = self._socket("aio9p")
@@ -119,13 +120,20 @@ class Servers:
         path.unlink(missing_ok=True)
         return path
 
-    def _start(self, command: list[str], listens: Path) -> None:
+    def _start(
+        self, command: list[str], listens: Path, env: Mapping[str, str] = MappingProxyType({})
+    ) -> None:
         log = self.undo.enter_context((self.folder / "servers.log").open("ab"))
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, self.on)
         try:
             server = subprocess.Popen(
-                command, cwd=HERE.parent, stdin=subprocess.DEVNULL, stdout=log, stderr=log
+                command,
+                cwd=HERE.parent,
+                env={**os.environ, **env},
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
             )
         finally:
             os.sched_setaffinity(0, before)

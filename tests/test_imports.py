@@ -60,6 +60,7 @@ OUTSIDE: dict[str, set[str]] = {
     "click": {"cli"},
     "rich": {"cli"},
     "uvloop": {"ninep", "driver", "cli"},
+    "lux9_short": {"ninep"},
     "qemu": {"machine.qemu"},
     "mfusepy": {"fuse"},
     "fsspec": {"connection"},

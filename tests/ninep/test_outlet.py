@@ -35,6 +35,9 @@ class Transport(asyncio.Transport):
     def is_closing(self) -> bool:
         return self.shut
 
+    def close(self) -> None:
+        self.shut = True
+
 
 Pair = tuple[socket.socket, socket.socket]
 

@@ -22,6 +22,7 @@ from ..wire.node import Bytes
 
 PARTS = 512  # in one writev; IOV_MAX is 1024
 LOOKS = 16  # reads in one turn of the loop
+REST = 4  # turns
 write, readv = os.write, os.readv
 LEAST_HOPE = 8  # after so many turns without luck, one in 256 looks
 
@@ -80,6 +81,18 @@ class Outlet:
             return self._in_vain()
         self.missed = 0
         return came
+
+    def rest(self) -> None:
+        """Something was changed, for which the loop may have to turn: no looking in the next turns."""
+        self.hope = max(self.hope, REST)
+
+    def looked(self, looks: int, came: int) -> None:
+        """Somebody else has looked for us, so that `looks` are left; `came` bytes were there the last time."""
+        self.looks = looks
+        if came:
+            self.missed = 0
+        else:
+            self._in_vain()
 
     def _in_vain(self) -> int:
         if self.looks == LOOKS - 1:

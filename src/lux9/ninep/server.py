@@ -16,10 +16,13 @@ from typing import cast
 from ..errors import Lux9Error, ProtocolError, UserError
 from ..wire.codec import NOTAG
 from ..wire.node import Node
+from ..wire.steady import EPOCH
+from .fids import Fid
 from .inbox import Inbox
 from .meter import Meter
 from .outlet import Outlet
 from .session import Bounds, Owner, Session
+from .short import TURN, descriptor
 
 LINGER = 5.0  # seconds that a client which is hung up on has to read the last answers
 
@@ -67,6 +70,8 @@ class Connection(asyncio.BufferedProtocol):
         self.outlet = Outlet(self.transport)
         self.meter = Meter(self.session.bounds.rate, self.loop.time, self.wait)
         self.inbox = Inbox(self.session.receive)
+        bare = self.outlet.fd >= 0 and self.after_batch is None and not self.session.bounds.rate
+        self.short, self.backend = TURN if bare else None, descriptor(self.loop)
         if isinstance(owner, Stranger):
             self.session.failed(NOTAG, owner.error, "connect", "")
             self.loop.call_soon(
@@ -75,12 +80,34 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Room behind what is there."""
-        return self.inbox.room()
+        inbox = self.inbox
+        return inbox.room() if inbox.have else inbox.view
 
     def buffer_updated(self, nbytes: int) -> None:
         """Answer every whole message; a client that talks nonsense is told so, and hung up on."""
         session, inbox, outlet = self.session, self.inbox, self.outlet
         outlet.turn()
+        if self.short is not None and not (inbox.have or outlet.behind or session.out):
+            looks = outlet.looks
+            at, have, asked, left, rest = self.short(
+                session,
+                EPOCH,
+                Fid,
+                outlet.fd,
+                self.backend,
+                inbox.view,
+                nbytes,
+                looks,
+                outlet.closing,
+            )
+            session.requests += asked
+            if left != looks:
+                outlet.looked(left, have)
+            if at == have and not rest and not session.out:
+                return
+            nbytes = self._left(at, have, rest)
+            if not nbytes:
+                return
         while True:
             try:
                 inbox.took(nbytes)
@@ -101,11 +128,22 @@ class Connection(asyncio.BufferedProtocol):
             data = out[0] if len(out) == 1 else b"".join(out)
             out.clear()
             if not session.calm or self.paused:
+                outlet.rest()
                 outlet.send(data)
                 return
             nbytes = outlet.send(data, inbox.room() if inbox.have else inbox.view)
             if not nbytes:
                 return
+
+    def _left(self, at: int, have: int, rest: bytes) -> int:
+        """What the short ways in C left over: answers that are not sent, requests; how many bytes of these."""
+        if rest:
+            self.session.out.append(rest)
+        if at == have:
+            self.flush()
+        elif at:
+            self.inbox.buffer[: have - at] = self.inbox.buffer[at:have]
+        return have - at
 
     def _many(self) -> bool:
         """Send long answers, and count what came; whether there may be more to answer."""
