@@ -119,6 +119,8 @@ class Completion:
             raise DeviceGone(f"{self.port}: its registers read all ones: the function was removed")
 
     def _finish(self, slots: int) -> int:
+        if not (self.port.state is State.RUNNING or self.port.own):
+            return 0  # a list that was stopped has forgotten what it had: nothing of it is done
         done = self.port.queue.finish(slots)
         if not done:
             return 0
