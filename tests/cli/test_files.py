@@ -88,6 +88,20 @@ class TestCat:
         assert served.top.memory.calls == ["r0+2", "r2+2"], "accesses of that width"
         assert lux9("cat", "--width", "3", "/mem").exit_code == 2
 
+    def test_no_register_is_made_up_where_the_file_ends(self, lux9: Run, served: Served) -> None:
+        result = lux9("cat", "--offset", "0x7ffffff0", "--width", "4", "/mem")
+        assert (result.exit_code, result.stdout) == (1, "")
+        assert "/mem: bad argument: there are no 4 bytes at 0x7ffffff0" in result.stderr
+
+    @pytest.mark.parametrize("command", [["cat", "/mem"], ["ls", "/"]])
+    def test_an_output_that_is_full_is_named(self, served: Served, command: list[str]) -> None:
+        with Path("/dev/full").open("wb") as full:
+            done = subprocess.run(
+                [*PROGRAM, *command], stdout=full, stderr=subprocess.PIPE, text=True, timeout=LIMIT
+            )
+        assert done.returncode == 1
+        assert done.stderr == f"lux9 {command[0]}: standard output: No space left on device\n"
+
     def test_one_that_fails_does_not_keep_the_others_back(self, lux9: Run, served: Served) -> None:
         result = lux9("cat", "/nope", "/ctl", "/broken")
         assert result.exit_code == 1

@@ -75,12 +75,15 @@ def mounted(address: str, tmp_path: Path) -> Generator[Path, None, None]:
     """Its tree as a directory."""
     where = tmp_path / "mnt"
     where.mkdir()
-    process = subprocess.Popen([*LUX9, "-a", address, "mount", str(where)])
-    until_mounted(process, where)
-    yield where
-    if process.poll() is None:
-        assert ended(process) == 0
-    until_gone(where)
+    with (tmp_path / "said").open("w+") as said:
+        process = subprocess.Popen([*LUX9, "-a", address, "mount", str(where)], stderr=said)
+        until_mounted(process, where)
+        yield where
+        if process.poll() is None:
+            assert ended(process) == 0
+        until_gone(where)
+        said.seek(0)
+        assert said.read() == "", "neither it nor libfuse has anything to complain of"
 
 
 def test_directories_and_texts_are_those_of_9p(address: str, mounted: Path) -> None:

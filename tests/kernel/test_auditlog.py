@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import json
+import resource
+import threading
+from collections.abc import Generator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -88,3 +92,39 @@ def test_two_kernels_do_not_share_a_log(path: Path) -> None:
     with pytest.raises(UserError, match="another kernel keeps its audit there"):
         AuditLog(path)
     log.close()
+
+
+@contextmanager
+def full_at(size: int) -> Generator[None, None, None]:
+    """No file of this process grows over so many bytes: what a disk that fills up looks like to a writer."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_full_disk_leaves_whole_lines_is_told_of_and_counted(path: Path) -> None:
+    log = AuditLog(path)
+    told: list[str] = []
+    heard = threading.Event()
+
+    def tell(text: str) -> None:
+        told.append(text)
+        heard.set()
+
+    log.tell = tell
+    with full_at(path.stat().st_size + 200):  # one line, and half of the next
+        record(log, 10, 1)
+        record(log, 11, 3)
+        assert heard.wait(30)
+        log.sync()
+    record(log, 14, 2)
+    log.close()
+    assert (log.lost, len(told)) == (3, 1)
+    assert "the audit is not kept there any more: File too large" in told[0]
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["seq"] for line in lines if "seq" in line] == [*range(11), 14, 15]
+    assert lines[11]["missed"] == 3
+    assert verify(files(path)).faults == []

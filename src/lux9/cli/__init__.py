@@ -7,6 +7,7 @@ not an error worth a word.
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 from collections.abc import Sequence
@@ -18,6 +19,7 @@ import click
 from ..errors import Lux9Error, UserError, text_of
 from ..ninep.default import KEYS, VARIABLE, default_address
 
+FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 INTERRUPTED = 130  # as a shell tells of SIGINT
 
 COMMANDS: dict[str, str] = {  # what `lux9 --help` shows without loading them
@@ -66,6 +68,15 @@ class Failed(click.ClickException):
             click.echo(f"lux9 {self.command}: {line}", file=file, err=True)
 
 
+def _told(error: Exception) -> str:
+    """One line. What a command opens by name is named; what is full and has no name is where its output goes."""
+    if isinstance(error, UserError):
+        return str(error)
+    if isinstance(error, OSError) and (error.filename or error.errno in FULL):
+        return f"{error.filename or 'standard output'}: {error.strerror}"
+    return text_of(error)
+
+
 class Commands(click.Group):
     """The group: its commands' files are imported one at a time."""
 
@@ -92,8 +103,7 @@ class Commands(click.Group):
         except (Lux9Error, OSError) as error:
             if isinstance(error, BrokenPipeError):  # click ends quietly
                 raise
-            text = str(error) if isinstance(error, UserError) else text_of(error)
-            raise Failed(ctx.invoked_subcommand or "", text) from None
+            raise Failed(ctx.invoked_subcommand or "", _told(error)) from None
 
     def main(
         self,

@@ -11,6 +11,8 @@ import click
 from ..errors import UserError
 from ..kernel.auditlog import files, verify as follow
 
+SHOWN = 10  # faults of a log; a file that is none has one a line
+
 EXAMPLES = """
 \b
 Examples:
@@ -43,8 +45,10 @@ def verify(file: Path | None, expect: str) -> None:
     if not found:
         raise UserError(f"{path}: there is no log; `lux9 boot --audit FILE` keeps one")
     verdict = follow(found, expect)
-    for fault in verdict.faults:
+    for fault in verdict.faults[:SHOWN]:
         click.echo(fault, err=True)
+    if (more := len(verdict.faults) - SHOWN) > 0:
+        click.echo(f"… and {more} lines more that are wrong", err=True)
     state = "broken" if verdict.faults else "good"
     click.echo(
         f"{state}: {verdict.lines} lines in {len(found)} files, the last chain is {verdict.chain or '-'}"

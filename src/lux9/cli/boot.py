@@ -140,6 +140,7 @@ def boot(wanted: Wanted, drivers: Drivers, reach: Reach, session: Session, *, ma
         path, addresses = reach.places(session.command is not None, undo)
         net = reach.net(addresses, load_users(drivers.manifest) if drivers.manifest else {})
         made, console = make(machine, wanted), session.console()
+        log = session.log(console)
         system = System(
             made,
             stanzas,
@@ -147,13 +148,17 @@ def boot(wanted: Wanted, drivers: Drivers, reach: Reach, session: Session, *, ma
             inside=drivers.inside,
             isolation=drivers.level,
             console=console,
-            log=session.log(console),
+            log=log,
             learn=drivers.learn is not None,
             net=net,
         )
         status = run(serve(system, session.command))
         if drivers.learn is not None:
             _keep(drivers.learn, system.launcher.learnt())
+        if log is not None and log.lost:
+            click.echo(
+                f"lux9 boot: {log.path}: {log.lost} lines of the audit are missing", err=True
+            )
     sys.exit(status)
 
 

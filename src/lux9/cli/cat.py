@@ -8,7 +8,7 @@ from contextlib import contextmanager
 
 import click
 
-from ..errors import IsADirectory
+from ..errors import BadArgument, IsADirectory
 from ..ninep.client import Client, File
 from .numbers import NUMBER, WIDTH
 from .tree import PATH, dialled, each
@@ -84,8 +84,11 @@ def registers(client: Client, path: str, offset: int, count: int | None, width: 
 
 
 def word(file: File, at: int, width: int) -> int:
-    """One access."""
-    return int.from_bytes(file.pread(at, width), "little")
+    """One access. Raises BadArgument where the file has no such word."""
+    data = file.pread(at, width)
+    if len(data) < width:
+        raise BadArgument(f"there are no {width} bytes at {at:#x}: the file ends before")
+    return int.from_bytes(data, "little")
 
 
 Shown = Callable[[Iterator[bytes]], Iterable[bytes]]

@@ -24,7 +24,7 @@ EXAMPLES = """
 \b
 Examples:
   lux9 -a tls!hardware!5640 drive ahci --bind 0000:00:1f.2
-  lux9 drive edu --manifest examples/edu/edu.toml --bind 0000:00:04.0
+  lux9 drive edu --manifest examples/edu/edu.toml --bind 0000:00:01.0
 \b
 There, the manifest has to expect it: [ahci] with remote = "USER", and USER has to have what the driver needs. Ctrl-C
 lets go of the device. A connection that is lost is dialled again; who uses the disk there waits meanwhile.

@@ -169,6 +169,7 @@ def _is_mount(where: Path) -> bool:
 def serve(tree: Tree, where: Path, allow_other: bool = False) -> None:
     """Mount a tree, and return when it was unmounted; its connection is closed then. Raises UserError."""
     options: dict[str, Any] = {"fsname": "lux9", "subtype": "9p", "max_threads": THREADS}
+    options["max_idle_threads"] = THREADS  # libfuse complains of its own default
     if shutil.which("fusermount3"):
         options["auto_unmount"] = True  # also when this process is killed
     try:

@@ -5,7 +5,9 @@ without it. So an edit, a cut in the middle and a change of order show; that lin
 against a chain that was noted elsewhere (`verify(paths, expect)`).
 
 A thread writes, so that a slow disk keeps nobody waiting; what the kernel recorded is on its way to the file at
-once, and a kernel that is killed loses no more than what the thread had in hand.
+once, and a kernel that is killed loses no more than what the thread had in hand. A disk that is full stops the
+log, not the machine: whole lines stay as they are, whoever runs the kernel is told, and when there is space again
+the log goes on with the number of lines that are missing.
 """
 
 from __future__ import annotations
@@ -16,7 +18,8 @@ import json
 import os
 import queue
 import threading
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import NamedTuple
@@ -43,17 +46,22 @@ def unchained(line: str) -> tuple[str, str]:
 
 
 class AuditLog:
-    """The file that is written to, and those before it: `audit.jsonl`, `audit.jsonl.1` …, the newest first."""
+    """The file that is written to, and those before it: `audit.jsonl`, `audit.jsonl.1` …, the newest first.
+
+    `tell` hears, in the writing thread, why lines are lost; `lost` is how many, in all.
+    """
 
     def __init__(self, path: Path, rotate: int = ROTATE) -> None:
         self.path, self.rotate = path, rotate
+        self.tell: Callable[[str], object] = lambda text: None
+        self.lost = self.missing = 0  # lines: in all; since the last one that was written
         try:
             path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self.fd = self._open()
+            self.chain, self.size = self._last()
         except OSError as error:
             raise UserError(f"{path}: the audit cannot be kept there: {error.strerror}") from None
-        self.chain, self.size = self._last()
-        self.queue: queue.SimpleQueue[str | None] = queue.SimpleQueue()
+        self.queue: queue.SimpleQueue[str | threading.Event | None] = queue.SimpleQueue()
         self.thread = threading.Thread(target=self._write, name="audit", daemon=True)
         self.thread.start()
 
@@ -64,7 +72,7 @@ class AuditLog:
         except BlockingIOError:
             os.close(fd)
             raise UserError(
-                f"{self.path}: another kernel keeps its audit there; name another file"
+                f"{self.path}: another kernel keeps its audit there; name another file with --audit"
             ) from None
         return fd
 
@@ -83,13 +91,53 @@ class AuditLog:
         """One JSON object. Never waits."""
         self.queue.put(line)
 
+    def sync(self) -> None:
+        """Wait until what was added so far is written, or lost."""
+        done = threading.Event()
+        self.queue.put(done)
+        done.wait(timeout=5.0)
+
     def _write(self) -> None:
-        while (line := self.queue.get()) is not None:
-            text, self.chain = chained(line, self.chain)
-            with contextlib.suppress(OSError):  # a full disk stops the log, not the machine
-                self.size += os.write(self.fd, text.encode())
-                if self.size >= self.rotate:
-                    self._aside()
+        while (item := self.queue.get()) is not None:
+            if isinstance(item, threading.Event):
+                item.set()
+            else:
+                self._keep(item)
+
+    def _keep(self, line: str) -> None:
+        try:
+            self._append([*self._gap(), line])
+        except OSError as error:
+            self._lose(error)
+        if self.size >= self.rotate:
+            with contextlib.suppress(OSError):  # it grows on, and is put aside after another line
+                self._aside()
+
+    def _gap(self) -> Iterator[str]:
+        """A record of the lines that could not be written."""
+        if self.missing:
+            entry = {"time": round(time.time(), 6), "who": "kernel", "user": "", "what": "audit"}
+            yield json.dumps(entry | {"target": "-", "verdict": "done", "missed": self.missing})
+
+    def _append(self, lines: Sequence[str]) -> None:
+        """Whole lines, or OSError."""
+        out, chain = b"", self.chain
+        for line in lines:
+            text, chain = chained(line, chain)
+            out += text.encode()
+        left = out
+        while left:
+            left = left[os.write(self.fd, left) :]
+        self.chain, self.size, self.missing = chain, self.size + len(out), 0
+
+    def _lose(self, error: OSError) -> None:
+        """A line that could not be written: nothing of it stays, and the first one is told of."""
+        with contextlib.suppress(OSError):
+            os.ftruncate(self.fd, self.size)
+        self.lost += 1
+        self.missing += 1
+        if self.missing == 1:
+            self.tell(f"{self.path}: the audit is not kept there any more: {error.strerror}")
 
     def _aside(self) -> None:
         """Put the file aside and begin another; the oldest goes. The chain goes on."""

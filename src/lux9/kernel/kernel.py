@@ -135,7 +135,10 @@ class Kernel:
 
     async def start(self) -> None:
         """Bring the machine up."""
-        self.audit.later = asyncio.get_running_loop().call_later
+        loop = asyncio.get_running_loop()
+        self.audit.later = loop.call_later
+        if self.audit.log is not None:
+            self.audit.log.tell = lambda text: loop.call_soon_threadsafe(self.console.log, text)
         await self.hardware.start()
         self.console.log(f"machine {self.machine.name}: {len(self.hardware.functions)} functions")
 

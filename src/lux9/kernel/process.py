@@ -95,6 +95,5 @@ class Process:
     def within(self, what: str, value: int, limit: int) -> None:
         """Refuse what would go over a limit. Raises LimitReached."""
         if value > limit:
-            raise LimitReached(
-                f"{what} of {self.name} would be {value}, limit {limit}; raise it in its manifest"
-            )
+            remedy = "ask for less" if self.kind == "client" else "raise it in its manifest"
+            raise LimitReached(f"{what} of {self.name} would be {value}, limit {limit}; {remedy}")

@@ -84,7 +84,11 @@ def test_limits_are_told_with_their_names(board: Board) -> None:
     with pytest.raises(LimitReached, match="DMA bytes of one would be 8193, limit 8192"):
         board.hw.dma.alloc(one, 97)
     board.hw.dma.alloc(one, 1)
-    with pytest.raises(LimitReached, match="DMA buffers of one would be 4, limit 3"):
+    one.kind = "sip"
+    with pytest.raises(LimitReached, match=r"DMA buffers of one would be 4, .* its manifest$"):
+        board.hw.dma.alloc(one, 1)
+    one.kind = "client"  # which has none
+    with pytest.raises(LimitReached, match=r"DMA buffers of one would be 4, .* ask for less$"):
         board.hw.dma.alloc(one, 1)
 
 
