@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Mapping
 from typing import Any
 
@@ -200,6 +201,13 @@ def test_ways_to_mounts_are_directories(world: World) -> None:
     for act in ("create", "remove", "wstat"):
         with pytest.raises(PermissionDenied):
             getattr(seen.node("p"), act)(*{"create": ("f", 0, 0), "wstat": (None,)}.get(act, ()))
+
+
+def test_a_way_is_as_old_as_its_namespace(world: World) -> None:
+    before = int(time.time())
+    seen = world.see("bind '#a' /far/off/a")
+    for stat in (seen.node("/far").stat(), *seen.node("/far").open(0).entries()):
+        assert before <= stat.mtime == stat.atime <= time.time()
 
 
 def test_up_is_the_way_one_came(world: World) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shlex
+import time
 from collections.abc import Sequence
 
 from ..errors import ControlError, NotFound
@@ -38,6 +39,7 @@ class Group:
     """The steps that processes share. `-b` puts before what is there, `-a` after, no flag in its stead."""
 
     def __init__(self, steps: Sequence[str] = ()) -> None:
+        self.started = int(time.time())
         self.steps: list[Step] = []
         self.table: dict[Path, list[Step]] = {}
         self.ways: dict[Path, list[str]] = {}

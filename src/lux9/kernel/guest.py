@@ -17,7 +17,7 @@ from ..ninep.tcp import ended
 from ..wire.codec import NOTAG
 from ..wire.messages import Rerror
 from .dev.proc import Life
-from .kernel import Owner, hang_up
+from .owner import Owner, hang_up
 from .users import NONE
 
 if TYPE_CHECKING:

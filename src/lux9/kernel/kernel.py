@@ -12,62 +12,38 @@ from __future__ import annotations
 
 import asyncio
 import getpass
-import os
-import pwd
 import socket
-import struct
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from functools import partial
 from pathlib import Path
 from typing import Any, Protocol
 
-from ..errors import LimitReached, Lux9Error, NotFound, PermissionDenied, ProtocolError
+from ..errors import NotFound, ProtocolError
 from ..machine.abstract import Machine
 from ..ninep.caller import Caller
 from ..ninep.server import Connection, serve_socket, unix_socket
 from ..ninep.session import Bounds, Session
 from ..ninep.wires import DirectWire
 from ..pending import Maybe, after, void
-from ..tree import Dir, DirNode, Tree
+from ..tree import DirNode, Tree
 from ..wire.node import Node
 from ..wire.steady import changed
 from .audit import Audit
 from .auditlog import AuditLog
 from .console import Console
 from .crash import Report
-from .dev.cons import ConsDir
-from .dev.dma import DmaDir
-from .dev.irq import IrqDir
-from .dev.mem import MemDir
-from .dev.mnt import MountDir
-from .dev.pci import PciDir
-from .dev.proc import Life, ProcDir
-from .dev.srv import SrvDir
-from .dev.storage import StorageDir
+from .dev.proc import Life
+from .devices import DEVICES, STANDARD, Device
 from .group import Group
 from .hardware import Hardware
-from .namespace import Namespace, alone
-from .process import ALL, Cap, Limits, Process
+from .local import admit
+from .namespace import Namespace
+from .owner import Owner, bounds_of, files_of
+from .process import Cap, Limits, Process
 from .rights import revoke
 from .services import Services
 
-STANDARD = (
-    "bind '#/' /",
-    "bind '#c' /dev",
-    "bind -a '#m' /dev",
-    "bind -a '#M' /dev",
-    "bind -a '#S' /dev",
-    "bind '#I' /dev/irq",
-    "bind '#D' /dev/dma",
-    "bind '#P' /dev/pci",
-    "bind '#p' /proc",
-    "bind '#s' /srv",
-)
-VADDR, STRIDE = (
-    0x2000_0000_0000,
-    1 << 32,
-)  # where arenas are mapped: a range of its own for each process
-CREDENTIALS = struct.Struct("3i")  # pid, uid, gid of unix(7)'s SO_PEERCRED
+VADDR, STRIDE = 0x2000_0000_0000, 1 << 32  # where arenas are mapped: a range for each process
 
 
 class Server(Protocol):
@@ -76,30 +52,6 @@ class Server(Protocol):
     def close(self) -> None:
         """Let nobody in any more."""
         ...
-
-
-REFUSALS = (PermissionDenied, LimitReached, ProtocolError)
-REFUSALS_OF_SIPS = (*REFUSALS, NotFound)  # what a SIP was not given is not there for it
-
-
-class RootDir(Dir):
-    """#/: the top of the tree; everything in it is mounted there."""
-
-
-Make = Callable[["Kernel", Life], Dir]
-Device = tuple[str, Cap, Make]  # name; capabilities, one of which is asked for; the tree
-DEVICES: dict[str, Device] = {
-    "/": ("root", Cap(0), lambda k, life: RootDir()),
-    "c": ("cons", Cap(0), lambda k, life: ConsDir(k, life.process)),
-    "M": ("mnt", Cap(0), lambda k, life: MountDir(k.mounts)),
-    "p": ("proc", Cap(0), lambda k, life: ProcDir(k.lives, life.process, k.drop)),
-    "s": ("srv", Cap(0), lambda k, life: SrvDir(k.services, life.process)),
-    "S": ("storage", Cap(0), lambda k, life: StorageDir(k.services)),
-    "m": ("mem", Cap.MEM | Cap.IO, lambda k, life: MemDir(k.hardware, life.process)),
-    "I": ("irq", Cap.IRQ, lambda k, life: IrqDir(k.hardware, life.process)),
-    "D": ("dma", Cap.DMA, lambda k, life: DmaDir(k.hardware, life.process)),
-    "P": ("pci", Cap.PCI, lambda k, life: PciDir(k.hardware, life.process)),
-}
 
 
 class Kernel:
@@ -269,7 +221,7 @@ class Kernel:
         self.listening.append(f"unix!{path} user {self.user}, with all rights")
 
     def _client(self) -> Connection:
-        return self.known(lambda made: lambda transport: self._admit(transport, made))
+        return self.known(lambda made: partial(admit, self, made))
 
     def known(
         self,
@@ -290,19 +242,6 @@ class Kernel:
         self.connections.add(made)
         return made
 
-    def _admit(self, transport: asyncio.Transport, made: Connection) -> Owner:
-        """The identity of a unix socket's peer: what the host's kernel says of it."""
-        sock = transport.get_extra_info("socket")
-        raw = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, CREDENTIALS.size)
-        pid, uid, _ = CREDENTIALS.unpack(raw)
-        trusted = uid in (0, os.geteuid())
-        life = self.process(
-            _comm(pid), user=_user(uid), caps=ALL if trusted else Cap(0), command=f"pid {pid}"
-        )
-        life.signal = lambda what: hang_up(transport, what)
-        life.files = lambda: _files(made.session)
-        return Owner(self, life, trusted)
-
     async def serve(self, sock: socket.socket, life: Life) -> Connection:
         """Serve one connected socket as a process: a SIP's fd 3."""
         bounds = bounds_of(life.process.limits)
@@ -313,7 +252,7 @@ class Kernel:
 
     def holds(self, life: Life, made: Connection) -> None:
         """Where /proc finds what a process has open, and how much it asks for."""
-        life.files = lambda: _files(made.session)
+        life.files = lambda: files_of(made.session)
         life.counts = lambda: (made.session.requests, made.session.errors)
         life.session, life.throttled = made.session, lambda: made.meter.waits
         life.paused = lambda: made.pauses
@@ -338,77 +277,11 @@ class Kernel:
             Owner(self, life, trusted=True), lambda: void(loop.call_soon(wire.deliver))
         )
         wire.session = session
-        life.files = lambda: _files(session)
+        life.files = lambda: files_of(session)
         life.counts = lambda: (session.requests, session.errors)
         life.session = session
         return caller
 
 
-class Owner:
-    """A process, as its session knows it."""
-
-    def __init__(self, kernel: Kernel, life: Life, trusted: bool) -> None:
-        self.kernel, self.life, self.trusted = kernel, life, trusted
-
-    def attach(self, uname: str, aname: str) -> Maybe[Node]:
-        """The namespace, or a device by its name (`#P`). What the client calls itself means nothing."""
-        process = self.life.process
-        if not self.trusted:
-            raise PermissionDenied(
-                f"{process.user} is not {self.kernel.user}, who runs this kernel"
-            )
-        if aname.startswith("#"):
-            self.life.may_have(aname)
-            found = self.kernel.find(self.life, aname)
-            return after(found, alone) if process.confined else found
-        if aname.strip("/"):
-            raise NotFound(f"attach name {aname!r}: write nothing, or a device such as #P")
-        return self.kernel.namespace(self.life).root()
-
-    def refused(self, error: Exception, what: str, path: str) -> None:
-        """Refusals go into the audit, our own mistakes into the log."""
-        process = self.life.process
-        refusals = REFUSALS_OF_SIPS if process.kind == "sip" else REFUSALS
-        if isinstance(error, refusals) and not error.audited:
-            self.kernel.audit.record(process, what, path, "denied", error=error.message)
-        elif not isinstance(error, Lux9Error):
-            self.kernel.console.log(f"{what} {path} by {process.name}: {error!r}")
-
-
 def _walk(name: str, node: Node) -> Maybe[Node]:
     return node.walk(name)
-
-
-def _files(session: Session) -> Iterable[str]:
-    for number, f in session.fids.items():
-        if f.node is not None:
-            access = ("r" if f.read or f.entries is not None else "") + ("w" if f.write else "")
-            yield f"{number} {access or '-'} {f.name}"
-
-
-def bounds_of(limits: Limits) -> Bounds:
-    """What one connection may hold at once."""
-    return Bounds(
-        fids=limits.fids, pending=limits.pending, inflight=limits.inflight, rate=limits.messages
-    )
-
-
-def hang_up(transport: asyncio.Transport, what: str) -> None:
-    """What a word written to its ctl does to a client."""
-    if what != "kill":
-        raise PermissionDenied(f"a client of the socket takes `kill` alone, not {what!r}")
-    transport.abort()
-
-
-def _comm(pid: int) -> str:
-    try:
-        return Path(f"/proc/{pid}/comm").read_text().strip()
-    except OSError:
-        return "client"
-
-
-def _user(uid: int) -> str:
-    try:
-        return pwd.getpwuid(uid).pw_name
-    except KeyError:
-        return str(uid)

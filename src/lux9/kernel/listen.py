@@ -23,7 +23,8 @@ from ..ninep.address import Address
 from ..ninep.session import Bounds
 from .dev.proc import Life
 from .guest import Guest
-from .kernel import Kernel, bounds_of
+from .kernel import Kernel
+from .owner import bounds_of
 from .process import ALL, Process
 from .revoked import NAME as REVOKED, Revoked
 from .users import NOBODY, NONE, User, Users

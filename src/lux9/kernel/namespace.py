@@ -17,11 +17,11 @@ from ..pending import Maybe, Pending, after
 from ..wire import links
 from ..wire.links import Attr
 from ..wire.linux import Rstatfs
-from ..wire.messages import QTDIR, Qid, Stat
+from ..wire.messages import Qid, Stat
 from ..wire.node import Created, Node, Opened
 from ..wire.steady import steady
 from .group import Group, Path, Step, split
-from .union import Union, open_all, way
+from .union import Union, open_all, way, way_qid
 
 Find = Callable[[str], Maybe[Node]]  # a source's root, for one process
 
@@ -141,7 +141,12 @@ class Place:
         """The first member's; a place that is only a way to mounts has one made from its path."""
         if self.members:
             return self.members[0].qid
-        return Qid(QTDIR, 0, hash(self.path) & 0xFFFFFFFFFFFFFFFF)
+        return way_qid(self.path)
+
+    @property
+    def since(self) -> int:
+        """When its namespace began."""
+        return self.ns.group.started
 
     def steady(self, name: str) -> bool:
         """What one member says; a step onto devices' roots stays, whatever lies beneath."""
@@ -195,9 +200,9 @@ class Place:
 
     def stat(self) -> Maybe[Stat]:
         """The first member's, under the name that it has here."""
-        name = self.path[-1] if self.path else "/"
         if not self.members:
-            return way(name, self.qid)
+            return way(self.path, self.since)
+        name = self.path[-1] if self.path else "/"
         return after(self.members[0].stat(), lambda stat: stat.but(name=name))
 
     def open(self, mode: int) -> Maybe[Opened]:

@@ -13,6 +13,8 @@ from ..wire.messages import DMDIR, QTDIR, Qid, Stat
 from ..wire.node import Listing, Node
 from .group import Path
 
+MASK64 = (1 << 64) - 1
+
 
 class Ways(Protocol):
     """A place, as a union asks it what is mounted below."""
@@ -22,14 +24,26 @@ class Ways(Protocol):
         """Where it is."""
         ...
 
+    @property
+    def since(self) -> int:
+        """When its namespace began, in seconds since 1970."""
+        ...
+
     def below(self) -> Sequence[str]:
         """Names that are there because something is mounted on them, or below."""
         ...
 
 
-def way(name: str, qid: Qid) -> Stat:
-    """The stat of a place that is only a way to what is mounted below it."""
-    return Stat(0, 0, qid, DMDIR | 0o555, 0, 0, 0, name, "lux9", "lux9", "lux9")
+def way_qid(path: Path) -> Qid:
+    """The qid of a place that is only a way to what is mounted below it."""
+    return Qid(QTDIR, 0, hash(path) & MASK64)
+
+
+def way(path: Path, since: int) -> Stat:
+    """Its stat: it has been there since its namespace began."""
+    name = path[-1] if path else "/"
+    mode, qid = DMDIR | 0o555, way_qid(path)
+    return Stat(0, 0, qid, mode, since, since, 0, name, "lux9", "lux9", "lux9")
 
 
 def open_all(members: Sequence[Node], mode: int) -> Maybe[list[Listing]]:
@@ -60,13 +74,12 @@ class Union:
         return after(got, self._mounted)
 
     def _mounted(self, have: dict[str, Stat]) -> list[Stat]:
-        for name, qid in self._ways():
-            have.setdefault(name, way(name, qid))
+        for path in self._ways():
+            have.setdefault(path[-1], way(path, self.place.since))
         return list(have.values())
 
-    def _ways(self) -> list[tuple[str, Qid]]:
-        at, below = self.place.path, self.place.below()
-        return [(n, Qid(QTDIR, 0, hash((*at, n)) & 0xFFFFFFFFFFFFFFFF)) for n in below]
+    def _ways(self) -> list[Path]:
+        return [(*self.place.path, name) for name in self.place.below()]
 
     def links(self) -> Maybe[Sequence[Entry]]:
         """The same, symbolic links as such."""
@@ -74,7 +87,7 @@ class Union:
         got: Maybe[dict[str, Entry]] = none
         for listing in self.listings:
             got = after(got, partial(_merge_links, listing))
-        ways = {name: links.entry(qid, name) for name, qid in self._ways()}
+        ways = {path[-1]: links.entry(way_qid(path), path[-1]) for path in self._ways()}
         return after(got, lambda have: list({**ways, **have}.values()))
 
     def close(self) -> None:
