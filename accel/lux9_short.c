@@ -1,11 +1,11 @@
 /* The short ways of a served connection (lux9.ninep), from its socket's bytes to its socket's bytes.
  *
- *     turn(session, epoch, fid, fd, loop, room, have, looks, closing) -> (at, have, asked, looks, rest)
+ *     turn(session, epoch, fid, fd, room, have, looks, closing) -> (at, have, asked, looks, rest)
  *
  * `room[:have]` are requests that have come. Whole ones at its head that have a short way are answered: a read of an
  * open file, a stat or a walk that is known to stay, a clunk of what is not open. What is answered is written to `fd`,
- * and while all was and `looks` are left, `fd` is read again: what comes within 100 us is answered with no turn of the
- * event loop, unless something else comes for that (`loop`, its descriptor). It stops at the first request that needs the long way
+ * and while all was and `looks` are left, `fd` is read again: a client on this processor has run meanwhile, and what it asks
+ * next needs no turn of the event loop. It stops at the first request that needs the long way
  * (`at` says where), when the socket does not take everything (`rest`), or when nothing more has come. It checks what
  * Session.receive and Shortcuts check, in their order; whatever is odd is left to them.
  */
@@ -13,14 +13,17 @@
 #define PY_SSIZE_T_CLEAN
 #include <Python.h>
 #include <errno.h>
-#include <poll.h>
+#include <sched.h>
 #include <stdint.h>
+#include <time.h>
 #include <unistd.h>
 
 enum { Tgetattr = 24, Twalk = 110, Tread = 116, Rread, Tclunk = 120, Rclunk, Tstat = 124 };
 enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, READ = 23, DATA = 11, COPY = 8192, OUT = 1 << 16 };
 #define NOFID 0xffffffffu
-#define SOON 100000 /* ns */
+#define CROWDED 40000 /* ns that a yield takes where others run than the client */
+#define LEAST 256 /* yields that are left out then */
+#define MOST 16384
 
 static PyObject *fids_, *waiting_, *most_, *linked_, *bounds_, *quick_, *read_, *spot_, *epoch_, *count_, *told_, *trails_,
 	*opened_, *ending_, *failed_, *answer_, *data_, *out_, *name_, *word_read;
@@ -257,20 +260,30 @@ static int send_out(struct turn *t, int fd, PyObject *closing) {
 	return 0;
 }
 
-/* Read what has come meanwhile, or comes before anything else does, and soon. `first` is whether it was there at once
- * the last time; `loop` is the event loop's own descriptor, or -1. */
-static ssize_t look(int fd, int loop, void *room, size_t size, int *first) {
-	ssize_t came = -1;
-	Py_BEGIN_ALLOW_THREADS
-	errno = EAGAIN;
-	if (*first || loop < 0)
-		came = read(fd, room, size);
-	if (came < 0 && errno == EAGAIN && loop >= 0) {
-		struct pollfd all = {.fd = loop, .events = POLLIN};
-		*first = 0;
-		if (ppoll(&all, 1, &(struct timespec){.tv_nsec = SOON}, NULL) > 0)
-			came = read(fd, room, size);
+/* Let whoever waits for this processor run: the client, if it shares it. Where somebody else runs besides, he is given
+ * a slice for it now and then, which takes long: then it is left out, for twice as long each time. */
+static void give_way(void) {
+	static unsigned skip, pause;
+	struct timespec before, after;
+	if (skip) {
+		skip--;
+		return;
 	}
+	clock_gettime(CLOCK_MONOTONIC, &before);
+	sched_yield();
+	clock_gettime(CLOCK_MONOTONIC, &after);
+	if ((after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec > CROWDED)
+		skip = pause = pause < LEAST ? LEAST : pause < MOST ? 2 * pause : MOST;
+	else if (pause)
+		pause--;
+}
+
+/* Read what has come meanwhile. */
+static ssize_t look(int fd, void *room, size_t size) {
+	ssize_t came;
+	Py_BEGIN_ALLOW_THREADS
+	give_way();
+	came = read(fd, room, size);
 	Py_END_ALLOW_THREADS
 	return came;
 }
@@ -323,16 +336,14 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 	Py_buffer room;
 	Py_ssize_t at = 0;
 	t.fids = t.waiting = t.quick = NULL;
-	if (n != 9) {
-		PyErr_SetString(PyExc_TypeError, "turn takes session, epoch, fid, fd, loop, room, have, looks, closing");
+	if (n != 8) {
+		PyErr_SetString(PyExc_TypeError, "turn takes session, epoch, fid, fd, room, have, looks, closing");
 		return NULL;
 	}
-	PyObject *session = args[0], *closing = args[8], *result = NULL;
+	PyObject *session = args[0], *closing = args[7], *result = NULL;
 	t.epoch = args[1], t.fid = args[2];
-	long fd = PyLong_AsLong(args[3]), loop = PyLong_AsLong(args[4]), have = PyLong_AsLong(args[6]);
-	long looks = PyLong_AsLong(args[7]), asked = 0;
-	int first = 1;
-	if (PyErr_Occurred() || PyObject_GetBuffer(args[5], &room, PyBUF_WRITABLE))
+	long fd = PyLong_AsLong(args[3]), have = PyLong_AsLong(args[5]), looks = PyLong_AsLong(args[6]), asked = 0;
+	if (PyErr_Occurred() || PyObject_GetBuffer(args[4], &room, PyBUF_WRITABLE))
 		return NULL;
 	if (have < 0 || have > room.len)
 		PyErr_SetString(PyExc_ValueError, "more has come than there is room for");
@@ -348,7 +359,7 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 			if (t.n || looks <= 0)
 				break;
 			looks--;
-			ssize_t came = look(fd, loop, room.buf, room.len, &first);
+			ssize_t came = look(fd, room.buf, room.len);
 			at = 0, have = came > 0 ? came : 0;
 			if (!have)
 				break;
@@ -361,7 +372,7 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 }
 
 static PyMethodDef methods[] = {
-	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, "turn(session, epoch, fid, fd, loop, room, have, looks, closing) -> (at, have, asked, looks, rest)"},
+	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, "turn(session, epoch, fid, fd, room, have, looks, closing) -> (at, have, asked, looks, rest)"},
 	{NULL, NULL, 0, NULL},
 };
 static struct PyModuleDef definition = {PyModuleDef_HEAD_INIT, "lux9_short", "The short ways of lux9.ninep, in C.", -1, methods};

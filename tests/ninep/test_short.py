@@ -18,7 +18,7 @@ from hypothesis import given, strategies as st
 from lux9.errors import PermissionDenied
 from lux9.ninep.server import Connection
 from lux9.ninep.session import Bounds
-from lux9.ninep.short import Turn, descriptor
+from lux9.ninep.short import Turn
 from lux9.pending import Pending
 from lux9.wire import messages as m
 from lux9.wire.codec import Message
@@ -261,7 +261,7 @@ def test_it_refuses_what_is_no_session(short: Turn) -> None:
         anything(0, 0, 0)
     room = memoryview(bytearray(8))
     with side(short) as s, pytest.raises(ValueError, match="room"):
-        short(s.connection.session, EPOCH, object, -1, -1, room, 9, 0, lambda: False)
+        short(s.connection.session, EPOCH, object, -1, room, 9, 0, lambda: False)
 
 
 def test_what_comes_soon_needs_no_turn_of_the_loop(short: Turn) -> None:
@@ -271,17 +271,6 @@ def test_what_comes_soon_needs_no_turn_of_the_loop(short: Turn) -> None:
         room[:23] = READ.encode(1)
         s.theirs.send(READ.encode(2))
         fd, session = s.ours.fileno(), s.connection.session
-        got = short(session, EPOCH, object, fd, fd, room, 23, 5, lambda: False)
+        got = short(session, EPOCH, object, fd, room, 23, 5, lambda: False)
         assert got == (0, 0, 2, 3, b""), "two answered, and a look in vain"
         assert len(came(s.theirs)) == 2 * len(m.Rread(b"four").encode(1))
-
-
-@pytest.mark.parametrize("kind", ["asyncio", "uvloop"])
-def test_a_loop_has_a_descriptor(kind: str) -> None:
-    module: Any = importlib.import_module(kind)
-    loop: asyncio.AbstractEventLoop = module.new_event_loop()
-    try:
-        assert descriptor(loop) >= 0
-    finally:
-        loop.close()
-    assert descriptor(object()) == -1

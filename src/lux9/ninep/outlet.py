@@ -4,8 +4,8 @@ A transport queues what it is given and sends it at the end of the loop's turn. 
 reader sooner, and costs less. What the socket does not take goes to the transport, and all that follows goes after it
 until that has caught up, so that the order stays. A transport that is not a bare stream socket (TLS) gets everything.
 
-Where client and server share a processor, the next request is there as soon as the answer was sent: the client ran
-meanwhile. So we look, without waiting, before the loop goes to sleep; a few times in a row, so that the others have
+Where client and server share a processor, the next request may be there as soon as the answer was sent: the client
+ran meanwhile. So we look, without waiting, before the loop goes to sleep; a few times in a row, so that the others have
 their turn; not while several connections are served by turns; and hardly ever where nothing has come the last times.
 """
 

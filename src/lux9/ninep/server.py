@@ -22,7 +22,7 @@ from .inbox import Inbox
 from .meter import Meter
 from .outlet import Outlet
 from .session import Bounds, Owner, Session
-from .short import TURN, descriptor
+from .short import TURN
 
 LINGER = 5.0  # seconds that a client which is hung up on has to read the last answers
 
@@ -71,7 +71,7 @@ class Connection(asyncio.BufferedProtocol):
         self.meter = Meter(self.session.bounds.rate, self.loop.time, self.wait)
         self.inbox = Inbox(self.session.receive)
         bare = self.outlet.fd >= 0 and self.after_batch is None and not self.session.bounds.rate
-        self.short, self.backend = TURN if bare else None, descriptor(self.loop)
+        self.short = TURN if bare else None
         if isinstance(owner, Stranger):
             self.session.failed(NOTAG, owner.error, "connect", "")
             self.loop.call_soon(
@@ -94,7 +94,6 @@ class Connection(asyncio.BufferedProtocol):
                 EPOCH,
                 Fid,
                 outlet.fd,
-                self.backend,
                 inbox.view,
                 nbytes,
                 looks,

@@ -1,7 +1,7 @@
 """The short ways in C, where `accel/` is installed; the same ways in Python answer the same, byte for byte.
 
-`turn(session, epoch, fid, fd, loop, room, have, looks, closing)` answers the requests in `room[:have]` that have a
-short way, writes to `fd`, and reads on while it may look; `loop` is the descriptor of the event loop itself. It gives
+`turn(session, epoch, fid, fd, room, have, looks, closing)` answers the requests in `room[:have]` that have a short way,
+writes to `fd`, and reads on while it may look; before a look it gives way to whoever shares the processor. It gives
 `(at, have, asked, looks, rest)`: where it stopped, up to where there is something, how many requests it answered, the
 looks that are left, and answers that are not sent yet.
 """
@@ -14,7 +14,7 @@ from collections.abc import Callable
 from typing import Any
 
 Turn = Callable[
-    [object, object, type, int, int, memoryview, int, int, Callable[[], bool]],
+    [object, object, type, int, memoryview, int, int, Callable[[], bool]],
     tuple[int, int, int, int, bytes],
 ]
 VARIABLE = "LUX9_SHORT"  # 0: not in C
@@ -29,16 +29,6 @@ def _found() -> Turn | None:
         return None
     made: Turn = module.turn
     return made
-
-
-def descriptor(loop: Any) -> int:
-    """That of an event loop, by which one sees that something has come for anybody; -1 where it cannot be had."""
-    try:
-        return int(
-            loop._get_backend_id() if hasattr(loop, "_get_backend_id") else loop._selector.fileno()
-        )
-    except (AttributeError, TypeError, ValueError):
-        return -1
 
 
 TURN = _found()
