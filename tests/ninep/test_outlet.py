@@ -83,7 +83,9 @@ def test_all_of_it_in_order(sizes: list[int], drained: list[bool], parts: list[b
             data = bytes((i * 31 + k) % 251 for k in range(size))
             sent += data
             if parts[i]:
-                outlet.send_parts([data[:5], data[5:9], data[9:]])
+                buffer = bytearray(data)
+                outlet.send_parts([data[:5], memoryview(buffer)[5:9], memoryview(buffer)[9:]])
+                buffer[:] = bytes(size)  # whose it was may change it now
             else:
                 outlet.send(data)
             if drained[i]:
@@ -106,6 +108,16 @@ def test_a_transport_with_something_around_its_bytes_gets_all(pair: Pair, tls: b
     assert outlet.send(b"one", memoryview(bytearray(9))) == 0
     outlet.send_parts([b"two", b"three"])
     assert (bytes(transport.queue), came(pair[1])) == (b"onetwothree", b"")
+
+
+def test_outright_is_now_or_not_at_all(pair: Pair) -> None:
+    transport = Transport(pair[0])
+    outlet = Outlet(transport)
+    assert outlet.outright([b"a", memoryview(b"b")])
+    assert came(pair[1]) == b"ab"
+    outlet.send(bytes(1 << 20))
+    assert not outlet.outright([b"c"])
+    assert len(came(pair[1]) + bytes(transport.queue)) == 1 << 20
 
 
 def test_a_closing_transport_sends_nothing(pair: Pair) -> None:

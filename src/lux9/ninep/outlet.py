@@ -101,7 +101,7 @@ class Outlet:
         return 0
 
     def send_parts(self, parts: Sequence[Bytes]) -> None:
-        """The same of several parts, which are not joined. They must not change afterwards."""
+        """The same of several parts, which are not joined; what the socket does not take is copied."""
         sent = 0
         if (not self.behind or self._caught_up()) and not self.closing():
             try:
@@ -111,13 +111,20 @@ class Outlet:
         left: list[Bytes] = []
         for part in parts:
             if sent < len(part):
-                left.append(memoryview(part)[sent:] if sent else part)
+                left.append(part if type(part) is bytes and not sent else bytes(part[sent:]))
             sent = max(0, sent - len(part))
         if left:
             self.behind = True
             self.transport.writelines(
                 left
             )  # uvloop sends them as they are; asyncio joins them itself
+
+    def outright(self, parts: Sequence[Bytes]) -> bool:
+        """The same, if nothing is before them; else they are somebody else's to keep, and it gives False."""
+        if self.behind and not self._caught_up():
+            return False
+        self.send_parts(parts)
+        return True
 
     def _caught_up(self) -> bool:
         if self.fd < 0 or self.transport.get_write_buffer_size():

@@ -7,7 +7,7 @@ for nobody else.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -61,7 +61,10 @@ class Waiting:
 
 
 class Replies:
-    """Tags and answers. `wake` is called when `out` has answers outside of the receiving of requests."""
+    """Tags and answers. `wake` is called when `out` has answers outside of the receiving of requests.
+
+    `outright(parts)` may send them at once, before it returns; else it gives False, and they go into `out`.
+    """
 
     def __init__(
         self, owner: Owner, wake: Callable[[], None], bounds: Bounds | None = None
@@ -77,6 +80,7 @@ class Replies:
         self.errors: int = 0
         self.out: list[Bytes] = []
         self.unsent = 0  # bytes of long answers in `out`
+        self.outright: Callable[[Sequence[Bytes]], bool] = _not_now
         self.receiving = False
         self.calm = True  # what came last was looked up only: nothing waits for the loop to turn
         self.refusal: Callable[[str, int], Message] = plain
@@ -156,6 +160,8 @@ class Replies:
         head = DATA.pack(n + DATA.size, m.Rread.number, tag, n)
         if n < COPY:
             self.out.append(b"".join((head, data)))
+        elif type(data) is not bytes and self.outright([*self.out, head, data]):
+            self.sent()
         else:  # a view is good only now
             self.out += (head, data if type(data) is bytes else bytes(data))
             self.unsent += n
@@ -179,6 +185,10 @@ class Replies:
         room = min(self.msize - ERRHDR, LONGEST)
         refusal = self.refusal(text[:room].decode(errors="ignore"), number_of(error))
         self.out.append(refusal.encode(tag))
+
+
+def _not_now(parts: Sequence[Bytes]) -> bool:
+    return False
 
 
 def plain(text: str, number: int) -> m.Rerror:

@@ -69,6 +69,7 @@ class Connection(asyncio.BufferedProtocol):
         self.session = Session(owner, self.wake, self.bounds)
         self.outlet = Outlet(self.transport)
         self.meter = Meter(self.session.bounds.rate, self.loop.time, self.wait)
+        self.session.outright = self.outlet.outright
         self.inbox = Inbox(self.session.receive)
         bare = self.outlet.fd >= 0 and self.after_batch is None and not self.session.bounds.rate
         self.short = TURN if bare else None

@@ -82,10 +82,10 @@ class BufferFile:
     def __init__(self, context: Context, buffer: Buffer) -> None:
         self.context, self.buffer, self.length = context, buffer, buffer.size
 
-    def pread(self, count: int, offset: int) -> bytes:
-        """Up to `count` bytes at `offset`: a copy, for the buffer may be gone before it is sent."""
+    def pread(self, count: int, offset: int) -> memoryview:
+        """Up to `count` bytes at `offset`: the buffer itself, to be sent or copied at once."""
         self._check("dma read")
-        return bytes(self.buffer.view[offset : offset + count])
+        return self.buffer.view[offset : offset + count]
 
     def pwrite(self, data: memoryview | bytes, offset: int) -> int:
         """As many bytes as there is room for. Raises BadArgument when that is none."""
