@@ -142,3 +142,21 @@ def test_over_descriptors_that_a_program_has_opened(
     with Mount(trans="fd").at(guest, running.address) as where:
         assert "trans=fd" in guest.run(f"grep {where} /proc/mounts").stdout
         both(guest, known, f"{where}/root", "sha256sum big */file000*; ls -l dir")
+
+
+def test_much_at_once_on_one_mount(guest: Guest, running: Running, known: str) -> None:
+    told = guest.run(f"cd {known} && cat big file many/* | sha256sum").stdout
+    with LINUX.at(guest, running.address) as where:
+        follow = f"echo $$ >> /run/followers; exec cat {where}/dev/kmesg"
+        followers = [guest.start(follow) for _ in range(4)]
+        read = f"cd {where}/root && cat big file many/* | sha256sum"
+        readers = [guest.start(read) for _ in range(3)]
+        packer = guest.start(f"tar -C {where}/root -b 256 -cf /dev/zero .")
+        registers = guest.start(f"for n in $(seq 40); do cat {where}/dev/time; done")
+        assert len(registers.end().stdout.splitlines()) == 40
+        packer.end()
+        assert [reader.end().stdout for reader in readers] == [told] * 3
+        in_read = "until grep -q '^0 ' /proc/$p/syscall; do :; done"
+        guest.run(f"for p in $(cat /run/followers); do {in_read}; kill -INT $p; done")
+        assert all("listening on" in f.end(check=False).stdout for f in followers)
+        guest.run("rm /run/followers")
