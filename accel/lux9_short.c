@@ -15,6 +15,7 @@
 #include <errno.h>
 #include <sched.h>
 #include <stdint.h>
+#include <sys/uio.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -29,10 +30,10 @@ static PyObject *fids_, *waiting_, *most_, *linked_, *bounds_, *quick_, *read_, 
 	*opened_, *ending_, *failed_, *answer_, *data_, *out_, *name_, *word_read;
 
 struct turn {
-	PyObject *session, *epoch, *fid, *fids, *waiting, *quick;
+	PyObject *session, *epoch, *fid, *closing, *fids, *waiting, *quick, *kept;
 	unsigned long most;
 	Py_ssize_t limit, n; /* fids that it may have; bytes in `out` */
-	int linked;
+	int linked, fd, wrote; /* wrote: something was sent already, apart from `out` */
 	uint8_t out[OUT];
 };
 enum { FAILED = -1, LONG = 0, DONE = 1, STOP = 2 }; /* an exception; not here; answered; answered, and look at `out` */
@@ -71,11 +72,10 @@ static PyObject *find(PyObject *dict, uint32_t number) {
 static int hand_over(struct turn *t) {
 	if (!t->n)
 		return 0;
-	PyObject *bytes = PyBytes_FromStringAndSize((char *)t->out, t->n), *list = PyObject_GetAttr(t->session, out_);
-	int failed = !bytes || !list || PyList_Append(list, bytes);
+	PyObject *bytes = PyBytes_FromStringAndSize((char *)t->out, t->n);
+	int failed = !bytes || PyList_Append(t->kept, bytes);
 	t->n = 0;
 	Py_XDECREF(bytes);
-	Py_XDECREF(list);
 	return failed ? -1 : 0;
 }
 
@@ -109,6 +109,47 @@ static int answer_read(struct turn *t, unsigned tag, uint32_t fid, unsigned long
 	return ok ? STOP : FAILED;
 }
 
+/* Whether it is closing, and its descriptor's number perhaps another file's by now; -1 on an error. */
+static int closed(struct turn *t) {
+	PyObject *said = PyObject_CallNoArgs(t->closing);
+	int is = said ? PyObject_IsTrue(said) : -1;
+	Py_XDECREF(said);
+	return is;
+}
+
+/* What of a part was not sent goes to session.out. */
+static int keep(struct turn *t, const struct iovec *part, size_t *sent) {
+	size_t done = *sent < part->iov_len ? *sent : part->iov_len;
+	*sent -= done;
+	if (done == part->iov_len)
+		return 0;
+	PyObject *bytes = PyBytes_FromStringAndSize((char *)part->iov_base + done, part->iov_len - done);
+	int failed = !bytes || PyList_Append(t->kept, bytes);
+	Py_XDECREF(bytes);
+	return failed ? -1 : 0;
+}
+
+/* Long data, from where it is, with what was answered before it: a view is good only now. Nothing may be in session.out:
+ * what is left of this goes there, and has to come next. */
+static int send_long(struct turn *t, unsigned tag, const Py_buffer *data) {
+	int is = closed(t);
+	if (is)
+		return is < 0 ? FAILED : STOP;
+	put(put(put(put(t->out + t->n, DATA + data->len, 4), Rread, 1), tag, 2), data->len, 4);
+	struct iovec parts[] = {{t->out, t->n + DATA}, {data->buf, data->len}};
+	ssize_t came;
+	Py_BEGIN_ALLOW_THREADS
+	came = writev(t->fd, parts, 2);
+	Py_END_ALLOW_THREADS
+	size_t sent = came < 0 ? 0 : came, all = parts[0].iov_len + parts[1].iov_len;
+	int whole = sent == all;
+	t->n = 0;
+	t->wrote = 1;
+	if (keep(t, &parts[0], &sent) || keep(t, &parts[1], &sent))
+		return FAILED;
+	return whole ? DONE : STOP;
+}
+
 static int do_read(struct turn *t, const uint8_t *m, unsigned tag, PyObject *f) {
 	PyObject *read = PyObject_GetAttr(f, read_), *args[2], *data;
 	if (!read || read == Py_None) {
@@ -130,7 +171,15 @@ static int do_read(struct turn *t, const uint8_t *m, unsigned tag, PyObject *f) 
 		memcpy(put(p, n, 4), PyBytes_AS_STRING(data), n);
 		t->n += DATA + n;
 	} else {
-		done = answer_read(t, tag, get(m + 7, 4), count, data);
+		Py_buffer view = {0};
+		int is_long = (PyBytes_CheckExact(data) || PyMemoryView_Check(data)) && !PyObject_GetBuffer(data, &view, PyBUF_SIMPLE);
+		PyErr_Clear(); /* of a view that is not in one piece */
+		if (is_long && view.len >= COPY && (unsigned long)view.len <= count && !PyList_GET_SIZE(t->kept))
+			done = send_long(t, tag, &view);
+		else
+			done = answer_read(t, tag, get(m + 7, 4), count, data);
+		if (is_long)
+			PyBuffer_Release(&view);
 	}
 	Py_DECREF(data);
 	return done;
@@ -245,15 +294,15 @@ static int one(struct turn *t, const uint8_t *m, Py_ssize_t size) {
 }
 
 /* Send what there is; what the socket did not take stays. */
-static int send_out(struct turn *t, int fd, PyObject *closing) {
-	PyObject *closed = PyObject_CallNoArgs(closing);
-	int is = closed ? PyObject_IsTrue(closed) : -1;
-	Py_XDECREF(closed);
+static int send_out(struct turn *t) {
+	int is = t->n ? closed(t) : 0;
 	if (is)
 		return is < 0 ? -1 : 0; /* whoever is left with the rest gives it to the transport, which is closing */
 	ssize_t sent;
+	if (!t->n)
+		return 0;
 	Py_BEGIN_ALLOW_THREADS
-	sent = write(fd, t->out, t->n);
+	sent = write(t->fd, t->out, t->n);
 	Py_END_ALLOW_THREADS
 	if (sent > 0)
 		memmove(t->out, t->out + sent, t->n -= sent);
@@ -293,16 +342,16 @@ static int begin(struct turn *t, PyObject *session) {
 	t->session = session, t->n = 0;
 	t->linked = truth(session, linked_);
 	t->fids = PyObject_GetAttr(session, fids_), t->waiting = PyObject_GetAttr(session, waiting_);
-	t->quick = PyObject_GetAttr(session, quick_);
+	t->quick = PyObject_GetAttr(session, quick_), t->kept = PyObject_GetAttr(session, out_);
 	limit = bounds ? PyObject_GetAttr(bounds, fids_) : NULL;
 	if (most && limit)
 		t->most = PyLong_AsUnsignedLong(most), t->limit = PyLong_AsSsize_t(limit);
 	Py_XDECREF(bounds), Py_XDECREF(most), Py_XDECREF(limit);
 	if (PyErr_Occurred())
 		return -1;
-	if (PyDict_Check(t->fids) && PyDict_Check(t->waiting))
+	if (PyDict_Check(t->fids) && PyDict_Check(t->waiting) && PyList_Check(t->kept))
 		return 0;
-	PyErr_SetString(PyExc_TypeError, "a session has dictionaries of fids and of what waits");
+	PyErr_SetString(PyExc_TypeError, "a session has dictionaries of fids and of what waits, and a list of answers");
 	return -1;
 }
 
@@ -335,14 +384,15 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 	struct turn t;
 	Py_buffer room;
 	Py_ssize_t at = 0;
-	t.fids = t.waiting = t.quick = NULL;
+	t.fids = t.waiting = t.quick = t.kept = NULL;
 	if (n != 8) {
 		PyErr_SetString(PyExc_TypeError, "turn takes session, epoch, fid, fd, room, have, looks, closing");
 		return NULL;
 	}
-	PyObject *session = args[0], *closing = args[7], *result = NULL;
-	t.epoch = args[1], t.fid = args[2];
-	long fd = PyLong_AsLong(args[3]), have = PyLong_AsLong(args[5]), looks = PyLong_AsLong(args[6]), asked = 0;
+	PyObject *session = args[0], *result = NULL;
+	t.epoch = args[1], t.fid = args[2], t.closing = args[7];
+	t.fd = PyLong_AsLong(args[3]), t.wrote = 0;
+	long have = PyLong_AsLong(args[5]), looks = PyLong_AsLong(args[6]), asked = 0;
 	if (PyErr_Occurred() || PyObject_GetBuffer(args[4], &room, PyBUF_WRITABLE))
 		return NULL;
 	if (have < 0 || have > room.len)
@@ -350,16 +400,16 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 	else if (!begin(&t, session))
 		for (;;) {
 			at = answer_all(&t, room.buf, have, &asked);
-			if (at < 0 || at < have || !t.n)
+			if (at < 0 || at < have || !(t.n || t.wrote) || PyList_GET_SIZE(t.kept))
 				break;
-			if (send_out(&t, fd, closing)) {
+			if (send_out(&t)) {
 				at = -1;
 				break;
 			}
 			if (t.n || looks <= 0)
 				break;
 			looks--;
-			ssize_t came = look(fd, room.buf, room.len);
+			ssize_t came = look(t.fd, room.buf, room.len);
 			at = 0, have = came > 0 ? came : 0;
 			if (!have)
 				break;
@@ -367,7 +417,7 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 	if (at >= 0 && !PyErr_Occurred())
 		result = told((long[]){at, have, asked, looks}, (char *)t.out, t.n);
 	PyBuffer_Release(&room);
-	Py_XDECREF(t.fids), Py_XDECREF(t.waiting), Py_XDECREF(t.quick);
+	Py_XDECREF(t.fids), Py_XDECREF(t.waiting), Py_XDECREF(t.quick), Py_XDECREF(t.kept);
 	return result;
 }
 

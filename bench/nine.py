@@ -2,7 +2,7 @@
 
 One compiled client drives every server in turn, in short rounds, the servers interleaved, so that whatever else the
 machine does hits all alike; the best round of each counts. Two layouts: `one core` has client and server on one
-processor, `two cores` leaves both to the scheduler on two. Ratios are to the fastest setting of the peer in the same
+processor, `two cores` every server on one and the client on another. Ratios are to the fastest setting of the peer in the same
 line; a goal stands beside what was reached.
 """
 
@@ -114,12 +114,14 @@ def mounts(client: Path, peers: Sequence[Peer], on: set[int], rounds: int) -> di
     return found
 
 
-def layout(name: str, folder: Path, memory: Path, on: set[int], rounds: int) -> dict[str, Found]:
-    """All cases of one layout."""
+def layout(
+    name: str, folder: Path, memory: Path, on: set[int], servers: set[int], rounds: int
+) -> dict[str, Found]:
+    """All cases of one layout: the client is `on` these processors."""
     print(f"{name}; load {os.getloadavg()[0]:.1f}", flush=True)
     found: dict[str, Found] = {}
     client = compiled("client", folder)
-    with Servers(folder, memory, on) as peers:
+    with Servers(folder, memory, servers) as peers:
         for case in [*speed(), *growth()]:
             which = [peer for peer in peers if case.wants(peer)]
             found[case.name] = measure(client, which, case, on, rounds)
@@ -144,8 +146,9 @@ def main(rounds: int) -> None:
         shared = SHARED if SHARED.is_dir() else None
         memory = Path(undo.enter_context(tempfile.TemporaryDirectory(prefix="lux9-", dir=shared)))
         tree(memory)
-        for name, on in {"one core": cores[:1], "two cores": cores}.items():
-            results[name] = layout(name, folder, memory, set(on), rounds)
+        first, last = set(cores[:1]), set(cores[-1:])
+        for name, on in {"one core": first, "two cores": last}.items():
+            results[name] = layout(name, folder, memory, on, first, rounds)
     RESULTS.mkdir(exist_ok=True)
     path = RESULTS / "9p.json"
     path.write_text(json.dumps(results, indent=2) + "\n")

@@ -116,7 +116,7 @@ class Servers:
         self.peers.append(Peer(f"diod, {threads} thread{plural}", where, LINUX, str(self.memory)))
 
     def _socket(self, name: str) -> Path:
-        path = self.folder / f"{name}.{len(self.on)}.sock"
+        path = self.folder / f"{name}.sock"
         path.unlink(missing_ok=True)
         return path
 

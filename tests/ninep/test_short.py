@@ -243,6 +243,36 @@ def test_a_reader_who_does_not_read_loses_nothing(short: Turn) -> None:
         assert answers == b"".join(wanted)
 
 
+@pytest.mark.parametrize("long", [bytes(20_000), memoryview(bytes(20_000)), b"short"], ids=len)
+def test_an_answer_that_another_read_brings_about(short: Turn, long: Bytes) -> None:
+    """It does not come between the parts of a long one."""
+    with side(short) as s:
+        opened(s)
+        s.say(m.Twalk(0, 2, ("a", "regs")).encode(1))
+        s.say(m.Topen(2, 0).encode(1))
+        s.ours.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4608)
+        s.connection.session.msize, s.connection.session.most = 1 << 20, 1 << 19
+        pending: Pending[Bytes] = Pending()
+        s.connection.session.fids[2].read = lambda offset, count: pending
+        assert s.say(m.Tread(2, 0, 99).encode(9)) == b""
+
+        def both_now(offset: int, count: int) -> Bytes:
+            pending.resolve(b"waited")
+            return long
+
+        s.connection.session.fids[1].read = both_now
+        got = s.say(b"".join(m.Tread(1, 0, 1 << 19).encode(tag) for tag in (3, 4)))
+        got += bytes(s.transport.queue)
+        wanted = {3: len(long), 4: len(long), 9: len(b"waited")}
+        while got:
+            size = int.from_bytes(got[:4], "little")
+            tag, answer = m.P9.decode(got[:size])
+            assert isinstance(answer, m.Rread)
+            assert len(answer.data) == wanted.pop(tag)
+            got = got[size:]
+        assert not wanted
+
+
 def test_a_closing_transport_is_not_written_to(short: Turn) -> None:
     with side(short) as s:
         opened(s)
