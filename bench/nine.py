@@ -2,8 +2,8 @@
 
 One compiled client drives every server in turn, in short rounds, the servers interleaved, so that whatever else the
 machine does hits all alike; the best round of each counts. Two layouts: `one core` has client and server on one
-processor, `two cores` every server on one and the client on another. Ratios are to the fastest setting of the peer in the same
-line; a goal stands beside what was reached.
+processor, `two cores` every server on one and the client on another. Ratios are to the fastest setting of the peer in
+the same line; a goal stands beside what was reached.
 """
 
 from __future__ import annotations

@@ -32,6 +32,9 @@ class Fid:
     Most are never opened: what belongs to an open file stays the class's until then, so that a walk is cheap.
     """
 
+    node: Node | None
+    name: str
+    spot: Spot | None  # the answers kept of the place
     opened = orclose = False
     handle: Any = None
     read: Callable[[int, int], Maybe[Bytes]] | None = None
@@ -41,7 +44,7 @@ class Fid:
     ending: Callable[[], None] | None = None  # called once when the file is let go
 
     def __init__(self, node: Node | None, name: str, spot: Spot | None = None) -> None:
-        self.node, self.name, self.spot = node, name, spot  # spot: the answers kept of the place
+        self.node, self.name, self.spot = node, name, spot
 
     def move(self, node: Node, name: str) -> None:
         """It is another file from here on."""
