@@ -128,9 +128,19 @@ async def link(port: Port) -> bool:
 
 
 async def ready(port: Port) -> Signature | int:
-    """Wait until the device is through its own start, which may be a spin-up; what kind it is."""
-    await settle(port.regs.tfd, lambda t: not t.bsy and not t.drq, READY_LIMIT)
-    return port.regs.sig.read().sig
+    """Wait until the device is through its own start, which may be a spin-up; what kind it is.
+
+    Raises DeviceTimeout, and MediaChanged when it left meanwhile: no interrupt tells of that yet.
+    """
+    regs = port.regs
+
+    def there() -> bool:
+        return regs.ssts.read().det == Det.ESTABLISHED
+
+    await settle(regs.tfd, lambda t: (not t.bsy and not t.drq) or not there(), READY_LIMIT)
+    if not there():
+        raise MediaChanged(f"{port}: the disk was removed while it started")
+    return regs.sig.read().sig
 
 
 def start(port: Port) -> None:
@@ -145,7 +155,8 @@ def start(port: Port) -> None:
 async def restart(port: Port, hard: bool) -> bool:
     """Stop and start the command list, with a COMRESET if the device needs one; whether it did. §6.2.2.1
 
-    Raises MediaChanged when the device did not come back, DeviceTimeout when the HBA does not let go.
+    Raises MediaChanged when the device did not come back, or another may be there: what tells of that is left in
+    PxSERR, and interrupts as soon as it may. DeviceTimeout when the HBA does not let go.
     """
     regs = port.regs
     quiet(port)
@@ -155,7 +166,10 @@ async def restart(port: Port, hard: bool) -> bool:
     except DeviceTimeout:
         hard = True
     task, left = regs.tfd.read(), regs.sact.read().ds | regs.ci.read().ci
-    regs.serr.clear(regs.serr.read())
+    errors = regs.serr.read()
+    if errors.diag_x or errors.diag_n:  # nobody has seen it yet: PxIE was off, or is by now
+        raise MediaChanged(f"{port}: the disk was removed or replaced")
+    regs.serr.clear(errors)
     regs.is_.clear(ALL_EVENTS)
     hard = (
         hard or task.bsy or task.drq or bool(left)

@@ -146,6 +146,7 @@ class Controller:
         for port in self.ports.values():
             port.cancel()
         for port in self.ports.values():
+            await port.settled()
             try:
                 await bringup.stop(port)
             except Lux9Error as error:
@@ -223,6 +224,7 @@ class Controller:
             error = DeviceError(f"{self.function.bdf}: the driver has made a mistake: {error!r}")
         self.gone.set_exception(error)
         for port in self.ports.values():
+            port.cancel()
             port.fail(error)
 
 

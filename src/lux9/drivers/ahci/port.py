@@ -85,6 +85,7 @@ class Port:
         self.listening = False  # a change of the connection is news
         self.own = False  # a command of the driver's own is in flight
         self._buffers: Dma | None = None
+        self._one = asyncio.Lock()  # held by the task that has the port
         self._task: asyncio.Task[None] | None = None
         self._attaching: asyncio.Task[None] | None = None
 
@@ -116,7 +117,8 @@ class Port:
             dma, at = self._buffers, request.bus - self._buffers.bus
         return dma.for_cpu(at, request.size)
 
-    # Tasks: one at a time changes the state
+    # Tasks: one at a time changes the state. One that is cancelled may need some turns to end, so the next
+    # begins when it has: what it still does would be done to the next one's port.
 
     async def settled(self) -> None:
         """Return when nothing is on its way: a disk is served, or there is none."""
@@ -144,7 +146,8 @@ class Port:
     async def _guard(self, work: Work) -> None:
         """An error ends the port, not the driver; but the function's end ends all."""
         try:
-            await self._or_down(work)
+            async with self._one:
+                await self._or_down(work)
             self.kick()
         except Exception as error:
             self.owner.lost(error)
@@ -250,9 +253,10 @@ class Port:
             await recovery.own_command(self, request, done)
         finally:
             self.own = False
+            done.cancel()  # whoever ends the port tells the request: nobody waits for it any more
 
     def cancel(self) -> None:
-        """Nothing more is to be done to it."""
+        """Nothing more is to be done to it; `settled` tells when that is so."""
         for task in (self._task, self._attaching):
             if task is not None:
                 task.cancel()

@@ -20,6 +20,9 @@ class Queue:
         self.slots: list[Request | None] = [None] * 32
         self.active = 0  # a bit a slot in use
         self.waiting: deque[Request] = deque()
+        self.held: list[
+            Request
+        ] = []  # were in flight when an error came: theirs is being found out
         self.mode = Mode.ALONE  # of what is in flight
         self.careful = 0  # so many commands go one at a time: one of them makes the device fail
 
@@ -78,13 +81,20 @@ class Queue:
         self.careful = careful
         return out
 
+    def hold(self) -> list[Request]:
+        """The same, but they stay ours until `again` or `drop`, whatever becomes of whoever looks into them."""
+        self.held = self.recall()
+        return self.held
+
     def again(self, requests: list[Request]) -> None:
-        """Put commands that were in flight back, before all others."""
+        """What was held has been judged: put these back, before all others; the rest were told."""
+        self.held = []
         self.waiting.extendleft(reversed(requests))
 
     def drop(self) -> list[Request]:
-        """Everything, in flight and waiting: nothing is left."""
-        out = self.recall() + list(self.waiting)
+        """Everything, held, in flight and waiting: nothing is left."""
+        out = self.held + self.recall() + list(self.waiting)
+        self.held = []
         self.waiting.clear()
         self.careful = 0
         return out

@@ -32,22 +32,17 @@ async def recover(port: Port, events: PxIS, late: list[Request]) -> None:
     """Deal with `events`, or with commands that are `late`; when it returns, the port runs."""
     port.stats.bump("recoveries")
     task, slot, at = port.regs.tfd.read(), _stopped_at(port), port.memory.fises.rfis.lba()
-    mode, victims = port.queue.mode, port.queue.recall()
-    try:
-        hard = bool(late) or bool(events.raw & HARD.raw)
-        was_reset = await bringup.restart(port, hard)
-        guilty = await _guilty(port, mode, victims, slot, (task, at), was_reset)
-        if was_reset:
-            await same(port)
-        if late or hard:
-            guilty = {r: _late(port, r) for r in victims if r in late}
-        found = {r: await search.named(port, r, error) for r, error in guilty.items()}
-        await same(
-            port
-        )  # that goes well, and clears the error register: QEMU blames the next command for it
-    except BaseException:
-        port.queue.again(victims)  # whoever ends the port fails them with the rest
-        raise
+    mode, victims = port.queue.mode, port.queue.hold()
+    hard = bool(late) or bool(events.raw & HARD.raw)
+    was_reset = await bringup.restart(port, hard)
+    guilty = await _guilty(port, mode, victims, slot, (task, at), was_reset)
+    if was_reset:
+        await same(port)
+    if late or hard:
+        guilty = {r: _late(port, r) for r in victims if r in late}
+    found = {r: await search.named(port, r, error) for r, error in guilty.items()}
+    # That goes well, and clears the error register: QEMU blames the next command for it
+    await same(port)
     port.queue.again(_judge(port, victims, found, events))
     port.run()
 
@@ -163,14 +158,17 @@ async def same(port: Port) -> None:
 
 async def own_command(port: Port, request: Request, done: asyncio.Future[None]) -> None:
     """Wait for a command of the driver's own. Raises DeviceTimeout or AtaError; the list is then halted."""
-    try:
-        await asyncio.wait_for(done, request.op.limit)
-    except TimeoutError:
+    limit = request.op.limit
+    await asyncio.wait(
+        [done], timeout=limit
+    )  # wait_for forgets a cancellation that comes with `done`
+    if not done.done():
         task = port.regs.tfd.read()
         await bringup.halt(port)
         port.queue.recall()
-        limit = request.op.limit
-        raise DeviceTimeout(f"{port}: {request} took longer than {limit:g} s, {task!r}") from None
+        raise DeviceTimeout(f"{port}: {request} took longer than {limit:g} s, {task!r}")
+    try:
+        done.result()
     except AtaError:
         await bringup.halt(port)
         raise
