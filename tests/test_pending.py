@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from lux9.errors import DeviceError, Interrupted
-from lux9.pending import Maybe, Pending, after, run, waits
+from lux9.pending import Maybe, Pending, after, run, waits, within
 
 
 def told(pending: Pending[int]) -> list[int | BaseException]:
@@ -273,3 +273,28 @@ class TestOnALoop:
                 await run(cancels_itself()).map(lambda v: v)
 
         asyncio.run(main())
+
+
+def test_an_answer_that_takes_too_long_is_given_up_and_another_stands_for_it() -> None:
+    async def work() -> None:
+        slow: Pending[int] = Pending()
+        late = within(slow, 0.01, 7)
+        assert waits(late)
+        assert await late == 7
+        assert slow.cancelled
+
+        good: Pending[int] = Pending()
+        soon = within(good, 3600.0, 7)
+        assert waits(soon)
+        got = told(soon)
+        good.resolve(1)
+        assert got == [1]
+
+        unwanted: Pending[int] = Pending()
+        left = within(unwanted, 3600.0, 7)
+        assert waits(left)
+        left.cancel()
+        assert unwanted.cancelled
+        assert within(2, 3600.0, 7) == 2
+
+    asyncio.run(work())

@@ -204,6 +204,24 @@ def rescued(act: Callable[[], Maybe[T]], other: Callable[[Exception], Maybe[T]])
     return out
 
 
+def within(value: Maybe[T], seconds: float, late: T) -> Maybe[T]:
+    """The value; where it takes longer than that it is given up, and `late` stands for it."""
+    if not waits(value):
+        return value
+    import asyncio
+
+    asked: Pending[T] = value
+    out: Pending[T] = Pending(asked.cancel)
+
+    def too_late() -> None:
+        asked.cancel()
+        out.resolve(late)
+
+    timer = asyncio.get_running_loop().call_later(seconds, too_late)
+    out.follow(asked.ended(lambda _: timer.cancel()))
+    return out
+
+
 def gather(items: Sequence[U], ask: Callable[[U], Maybe[T]], window: int = 64) -> Maybe[list[T]]:
     """`ask` of each item, in their order, at most `window` of them on their way; the first error is all's."""
     work = _Gathering(items, ask, window)

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from functools import partial
 from typing import Any
 
-from ...errors import Lux9Error
-from ...pending import Maybe, Pending, after, waits
+from ...pending import Maybe, after, gather, rescued, within
 from ...tree import Dir, text
 from ...wire.messages import OREAD
 from ...wire.node import Handle, Node
@@ -14,6 +12,7 @@ from ..services import Services
 
 CTL = "sdctl"
 LARGE = 65536  # bytes of one driver's lines
+LIMIT = 5.0  # seconds that all of them have: longer than a driver's code takes to be swapped
 
 
 class StorageDir(Dir):
@@ -28,33 +27,21 @@ class StorageDir(Dir):
 
     @text(0o444)
     def sdctl(self) -> Maybe[str]:
-        """A line a controller: `sd%c %s %d units`."""
-        whole: Maybe[str] = ""
-        for posted in list(self.services.posted.values()):
-            whole = after(whole, partial(_with, posted.root))
-        return after(whole, lambda lines: "".join(sorted(lines.splitlines(keepends=True))))
+        """A line a controller: `sd%c %s %d units`; a service that does not answer in time has none."""
+        told = gather(list(self.services.posted.values()), lambda posted: _lines(posted.root))
+        return after(told, lambda parts: "".join(sorted("".join(parts).splitlines(keepends=True))))
 
 
-def _with(root: Node, before: str) -> Maybe[str]:
-    """The lines so far, and those of one service; one that has none, or is down, adds nothing."""
-    try:
-        told: Maybe[Any] = after(root.walk(CTL), _opened)
-    except Lux9Error:
-        return before
-    if not waits(told):
-        return before + bytes(told).decode(errors="replace")
-    out: Pending[str] = Pending(told.cancel)
-    told.then(
-        lambda p: out.resolve(before + (bytes(p.result()).decode(errors="replace") if p.ok else ""))
-    )
-    return out
+def _lines(root: Node) -> Maybe[str]:
+    """Those of one service; one that has none, or is down, or takes too long has nothing to say."""
+    return within(rescued(lambda: after(root.walk(CTL), _opened), lambda _: ""), LIMIT, "")
 
 
-def _opened(node: Node) -> Maybe[Any]:
+def _opened(node: Node) -> Maybe[str]:
     opened: Maybe[Any] = node.open(OREAD)
     return after(opened, _read)
 
 
-def _read(handle: Handle) -> Maybe[Any]:
+def _read(handle: Handle) -> Maybe[str]:
     read: Maybe[Any] = handle.read(0, LARGE)
-    return after(read, bytes)
+    return after(read, lambda data: bytes(data).decode(errors="replace"))
