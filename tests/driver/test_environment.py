@@ -60,6 +60,49 @@ def test_serving_ends_when_the_other_side_goes() -> None:
     asyncio.run(work())
 
 
+@pytest.mark.parametrize("hung_up", [True, False])
+def test_what_it_undoes_at_its_end_is_not_cut_short_when_it_is_told_again(hung_up: bool) -> None:
+    seen: list[str] = []
+
+    async def work() -> None:
+        served = Served()
+        env = environment(served)
+        flushed = asyncio.Event()
+
+        async def driver() -> None:
+            try:
+                await env.serve(Dir())
+            finally:
+                seen.append("begins to end")
+                await flushed.wait()
+                seen.append("is done with it")
+
+        task = asyncio.ensure_future(driver())
+        while served.lost is None:
+            await asyncio.sleep(0)
+        served.lost() if hung_up else env.stop(task)
+        while not seen:
+            await asyncio.sleep(0)
+        env.stop(task)
+        await asyncio.sleep(0)
+        flushed.set()
+        await asyncio.wait([task])
+
+    asyncio.run(work())
+    assert seen == ["begins to end", "is done with it"]
+
+
+def test_a_driver_that_does_not_serve_yet_is_ended_too() -> None:
+    async def work() -> None:
+        env = environment(Served())
+        task: asyncio.Task[None] = asyncio.ensure_future(asyncio.sleep(3600.0))
+        env.stop(task)
+        await asyncio.wait([task])
+        assert task.cancelled()
+
+    asyncio.run(work())
+
+
 @pytest.mark.parametrize("error", [None, Disconnected("gone"), DeviceError("broken")])
 def test_how_it_ends(error: Exception | None) -> None:
     async def work() -> None:

@@ -64,6 +64,7 @@ class Environment:
             serve_node,
         )
         self._ended: asyncio.Future[None] | None = None
+        self._ending = False  # it undoes what it holds: that is not to be cut short
 
     @property
     def ended(self) -> asyncio.Future[None]:
@@ -99,8 +100,17 @@ class Environment:
         `after_batch` is called when all requests that came at once have been taken.
         """
         node = Tree(name).root(top) if isinstance(top, Dir) else top
-        await self.serve_node(node, after_batch, self.end)
-        await self.ended
+        try:
+            await self.serve_node(node, after_batch, self.end)
+            await self.ended
+        finally:
+            self._ending = True
+
+    def stop(self, driver: asyncio.Task[None]) -> None:
+        """Have the driver end, as when the kernel goes; once: it may have begun to, since it was hung up on first."""
+        if not self._ending:
+            self._ending = True
+            driver.cancel()
 
 
 class _Owner:
@@ -178,7 +188,7 @@ async def _guarded(main: Main) -> None:
     environment = inherited()
     environment.client.attach_loop(asyncio.get_running_loop())
     task = asyncio.ensure_future(main(environment))
-    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, environment.stop, task)
     try:
         await task
     except asyncio.CancelledError:

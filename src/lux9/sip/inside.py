@@ -24,6 +24,7 @@ from ..ninep.session import Session
 from ..ninep.wires import DirectWire
 from ..pending import Maybe, void
 from ..wire.node import Node
+from .spawn import GRACE
 from .stanza import Stanza
 
 
@@ -42,9 +43,9 @@ class Inside:
         client = Client(kernel.join(life))
         client.attach()
         client.attach_loop(self.loop)
-        environment = Environment(client, self._arena(), variables, self._serve)
+        self.environment = Environment(client, self._arena(), variables, self._serve)
         self.client = client
-        self.task = asyncio.ensure_future(_main(stanza.module)(environment))
+        self.task = asyncio.ensure_future(_main(stanza.module)(self.environment))
         self.task.add_done_callback(self._done)
 
     def _arena(self) -> Arena:
@@ -90,7 +91,9 @@ class Inside:
         raise NotSupported("it runs within the kernel's process, which nothing limits")
 
     async def stop(self) -> str:
-        """End it; how it ended."""
+        """Ask it to end, then make it; how it ended."""
+        self.environment.stop(self.task)
+        await asyncio.wait([self.ended], timeout=GRACE)
         self.task.cancel()
         return await self.ended
 

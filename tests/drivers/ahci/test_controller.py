@@ -164,6 +164,37 @@ def test_what_comes_while_it_ends_is_refused_and_not_lost(
     run(work())
 
 
+def test_a_disk_in_a_recovery_is_flushed_when_that_is_over(
+    make: Maker, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def work() -> None:
+        async with make.start() as s:
+            s.model.disks[0].fail(range(40, 41))
+            bad, written = s.disk().read(40, 1), s.disk().write(50, memoryview(b"x" * 512))
+            flushes = s.disk().stats.flush
+            await s.until(lambda: s.controller.ports[0].state is State.RECOVERING)
+            await s.controller.undo.aclose()
+            assert bad.done
+            assert written.ok
+            assert flushes.count == 1
+
+    run(work())
+    assert "flush" not in caplog.text
+
+
+def test_a_flush_that_takes_too_long_is_told(
+    make: Maker, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(controller, "QUIET_AFTER", 0.05)
+
+    async def work() -> None:
+        async with make.start() as s:
+            s.rig.faults[Fault.LATE] = 3600.0
+
+    run(work())
+    assert caplog.messages == ["sdE0: not flushed: the driver ends before the disk is done"]
+
+
 def test_a_fis_that_comes_while_the_truth_is_read_is_not_taken_for_the_next_command(
     shared: Every, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -15,12 +15,11 @@ from ...errors import DeviceError, DeviceGone, DeviceTimeout, Lux9Error, Service
 from . import bringup, far
 from .disk import AtaDisk
 from .port import Port
-from .state import State
 
 log = logging.getLogger(__name__)
 
 START_LIMIT = 10.0  # seconds that disks are waited for; a spin-up may take longer
-QUIET_AFTER = 5.0  # seconds that a flush at the end may take: who waits longer is killed
+QUIET_AFTER = 2.5  # seconds that a flush at the end may take: after 3 a driver is killed
 
 
 class Controller:
@@ -126,16 +125,23 @@ class Controller:
             self.gone.result()
 
     async def _flush_disks(self) -> None:
-        """Leave nothing in the disks' caches."""
-        running = [
-            p for p in self.ports.values() if p.state is State.RUNNING and p.disk is not None
-        ]
-        flushes = [asyncio.ensure_future(_flushed(p.disk)) for p in running if p.disk is not None]
-        if flushes:
-            self.issue()
-            _, late = await asyncio.wait(flushes, timeout=QUIET_AFTER)
-            for task in late:
-                task.cancel()
+        """Leave nothing in the disks' caches, as far as they let us within QUIET_AFTER."""
+        flushes = {
+            asyncio.ensure_future(_flushed(port.disk)): port.disk
+            for port in self.ports.values()
+            if port.disk is not None
+        }
+        if not flushes:
+            return
+        try:
+            await asyncio.wait(flushes, timeout=QUIET_AFTER)
+        finally:
+            for task, disk in flushes.items():
+                if not task.done():
+                    task.cancel()
+                    log.warning(
+                        "%s: not flushed: the driver ends before the disk is done", disk.name
+                    )
 
     def _interrupts_off(self) -> None:
         self._quietly(lambda: self.regs.ghc.update(ie=False))
