@@ -298,3 +298,67 @@ def test_an_answer_that_takes_too_long_is_given_up_and_another_stands_for_it() -
         assert within(2, 3600.0, 7) == 2
 
     asyncio.run(work())
+
+
+def test_an_error_is_made_something_of_and_a_value_is_left_alone() -> None:
+    def seven(error: Exception) -> int:
+        return 7
+
+    def worse(error: Exception) -> int:
+        raise DeviceError(f"after {error}")
+
+    good: Pending[int] = Pending()
+    assert good.otherwise(seven) is good
+    got = told(good)
+    good.resolve(1)
+    assert got == [1]
+
+    bad: Pending[int] = Pending()
+    got = told(bad.otherwise(seven))
+    bad.fail(DeviceError("x"))
+    assert got == [7]
+
+    before: Pending[int] = Pending()
+    before.fail(DeviceError("x"))
+    assert told(before.otherwise(seven)) == [7]
+
+    twice: Pending[int] = Pending()
+    got = told(twice.otherwise(worse).otherwise(seven))
+    twice.fail(DeviceError("x"))
+    assert got == [7]
+
+    hopeless: Pending[int] = Pending()
+    got = told(hopeless.otherwise(worse))
+    hopeless.fail(DeviceError("x"))
+    assert [str(error) for error in got] == [str(DeviceError(f"after {DeviceError('x')}"))]
+
+
+def test_what_stands_for_an_error_may_take_its_time_and_be_given_up() -> None:
+    later: Pending[int] = Pending()
+    first: Pending[int] = Pending()
+    got = told(first.otherwise(lambda _: later))
+    first.fail(DeviceError("x"))
+    assert got == []
+    later.resolve(3)
+    assert got == [3]
+
+    unwanted: Pending[int] = Pending()
+    second: Pending[int] = Pending()
+    second.otherwise(lambda _: unwanted)
+    second.fail(DeviceError("x"))
+    second.cancel()
+    assert unwanted.cancelled
+
+
+def test_an_answer_given_up_while_its_error_is_dealt_with_stays_silent() -> None:
+    late: Pending[int] = Pending()
+    pending: Pending[int] = Pending()
+
+    def rescue(error: Exception) -> Pending[int]:
+        pending.cancel()
+        return late
+
+    got = told(pending.otherwise(rescue))
+    pending.fail(DeviceError("x"))
+    assert late.cancelled
+    assert got == []

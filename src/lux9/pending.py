@@ -27,13 +27,14 @@ class Pending(Generic[T]):
     `on_cancel` is called when nobody wants the value any more; after it the pending stays silent.
     """
 
-    __slots__ = ("_error", "_on_cancel", "_state", "_then", "_value")
+    __slots__ = ("_error", "_on_cancel", "_rescue", "_state", "_then", "_value")
 
     def __init__(self, on_cancel: Callable[[], None] | None = None) -> None:
         self._state = "waiting"
         self._value: T | None = None
         self._error: BaseException | None = None
         self._then: Callable[[Pending[T]], None] | None = None
+        self._rescue: Callable[[Exception], Maybe[T]] | None = None
         self._on_cancel = on_cancel
 
     @property
@@ -59,9 +60,31 @@ class Pending(Generic[T]):
 
     def fail(self, error: BaseException) -> None:
         """Settle it with an error; ignored when it was cancelled or settled before."""
-        if self._state == "waiting":
-            self._error = error
-            self._settle("failed")
+        if self._state != "waiting":
+            return
+        if self._rescue is not None and isinstance(error, Exception):
+            rescue, self._rescue = self._rescue, None
+            try:
+                value = rescue(error)
+            except Exception as last:
+                self.fail(last)
+            else:
+                self.follow(value)
+            return
+        self._error = error
+        self._settle("failed")
+
+    def otherwise(self, rescue: Callable[[Exception], Maybe[T]]) -> Pending[T]:
+        """Itself; should it fail, it settles as `rescue` has it. Costs nothing where all goes well."""
+        first = self._rescue
+        self._rescue = (
+            rescue if first is None else lambda error: rescued(lambda: first(error), rescue)
+        )
+        if self._state == "failed":
+            assert self._error is not None
+            self._state = "waiting"
+            self.fail(self._error)
+        return self
 
     def _settle(self, state: str) -> None:
         self._state = state
@@ -184,24 +207,7 @@ def rescued(act: Callable[[], Maybe[T]], other: Callable[[Exception], Maybe[T]])
         made = act()
     except Exception as error:
         return other(error)
-    if not waits(made):
-        return made
-    first: Pending[T] = made
-    out: Pending[T] = Pending(first.cancel)
-
-    def done(p: Pending[T]) -> None:
-        try:
-            value: Maybe[T] = p.result()
-        except Exception as error:
-            try:
-                value = other(error)
-            except Exception as last:
-                out.fail(last)
-                return
-        out.follow(value)
-
-    first.then(done)
-    return out
+    return made.otherwise(other) if waits(made) else made
 
 
 def within(value: Maybe[T], seconds: float, late: T) -> Maybe[T]:

@@ -15,7 +15,7 @@ from functools import partial
 from typing import Any, Protocol
 
 from ..errors import BadArgument, SectorError
-from ..pending import Maybe, Pending, rescued
+from ..pending import Maybe, Pending
 from ..wire.node import Bytes
 from .ranges import Ranges
 from .stats import Stats
@@ -88,15 +88,15 @@ class Extent:
         size, end = self.sector, offset + count
         if not (offset % size or count % size) and 0 < count <= self.longest and end <= self.length:
             first = self.start + offset // size
-            whole = partial(self.disk.read, first, count // size)
-            return _made(whole, partial(self._before, first, 0, count))
+            whole: Pending[Any] = self.disk.read(first, count // size)
+            return whole.otherwise(partial(self._before, first, 0, count))
         first, last, skip, count = self._span(offset, count)
         if not count:
             return b""
-        part = partial(self._part, first, last, skip, count)
-        return _made(part, partial(self._before, first, skip, count))
+        part = self._part(first, last, skip, count)
+        return part.otherwise(partial(self._before, first, skip, count))
 
-    def _part(self, first: int, last: int, skip: int, count: int) -> Maybe[Bytes]:
+    def _part(self, first: int, last: int, skip: int, count: int) -> Pending[Bytes]:
         return self.disk.read(first, last - first).map(lambda view: view[skip : skip + count])
 
     def _before(self, first: int, skip: int, count: int, error: Exception) -> Maybe[Bytes]:
@@ -117,9 +117,6 @@ class Extent:
         if not self.ranges.take(first, last, write.start):
             write.data = memoryview(bytes(write.data))  # it waits, and the caller's buffer does not
         return write.out
-
-
-_made: Callable[[Callable[[], Any], Callable[[Exception], Any]], Maybe[Bytes]] = rescued
 
 
 class _Write:
