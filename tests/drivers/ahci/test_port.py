@@ -11,6 +11,7 @@ from lux9.drivers.ahci import bringup, controller, recovery
 from lux9.drivers.ahci.port import Port
 from lux9.drivers.ahci.state import State
 from lux9.errors import DeviceGone, Lux9Error, ServiceDown
+from lux9.models.ahci import Quirks
 from lux9.models.pci import Fault
 from lux9.pending import Pending
 from tests.drivers.conftest import Maker, Setup, run
@@ -30,9 +31,9 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def reads(s: Setup) -> list[Pending[bytes]]:
+def reads(s: Setup, first: int = BAD) -> list[Pending[bytes]]:
     """The first of them fails; the others go again when the recovery is over."""
-    return [s.disk().read(lba, 8).map(bytes) for lba in range(BAD, BAD + 32, 8)]
+    return [s.disk().read(lba, 8).map(bytes) for lba in range(first, first + 32, 8)]
 
 
 def outcome(read: Pending[bytes]) -> str:
@@ -50,17 +51,27 @@ def spoil(s: Setup) -> None:
     s.model.disks[0].fail(range(BAD, BAD + 1))
 
 
-def test_a_disk_pulled_at_any_turn_of_a_recovery_leaves_no_command_unanswered(make: Maker) -> None:
+@pytest.mark.parametrize("quiet", [False, True], ids=["tfes", "sdbs alone"])
+def test_a_disk_pulled_at_any_turn_of_a_recovery_leaves_no_command_unanswered(
+    make: Maker, quiet: bool
+) -> None:
     async def work() -> None:
-        async with make.start() as s:
-            spoil(s)
+        async with make.start(quirks=Quirks(quiet_queue_errors=quiet)) as s:
             port, seen = s.controller.ports[0], set[str]()
+            port.spinner.longest = 0.0
             for count in range(TURNS):
-                asked = reads(s)
+                first = BAD + 32 * count  # nothing of it is in the buffer from before
+                s.model.disks[0].mend()
+                s.model.disks[0].fail(range(first, first + 1))
+                asked = reads(s, first)
                 await turns(count)
                 s.model.insert(0, s.model.eject(0))
                 await s.until(lambda asked=asked: all(read.done for read in asked))  # type: ignore[misc]  # bound now
                 seen |= {outcome(read) for read in asked}
+                for i, read in enumerate(asked):
+                    if read.ok:
+                        assert i, "the first has failed"
+                        assert read.result() == make.bytes()[(first + 8 * i) * 512 :][: 8 * 512]
                 await s.until(lambda: not s.disks.units)
                 await s.until(lambda: s.disks.units)
                 await s.until(lambda: port.pool.free_bytes == port.pool.size)

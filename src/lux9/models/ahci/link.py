@@ -61,9 +61,9 @@ class Link(Events):
         self.comreset()
 
     def comreset(self) -> None:
-        """The device starts anew. QEMU leaves PxSERR clean, where hardware would show DIAG.X."""
+        """The device starts anew. As QEMU: PxSERR is clean, where hardware would show DIAG.X; PxSACT and PxCI go too."""
         self._silence()
-        self.ci.raw = self.held = 0
+        self.sact.raw = self.ci.raw = self.held = 0
         self.set_errors(0)
         if self.drive is None:
             self.ssts.raw = 0
@@ -75,14 +75,14 @@ class Link(Events):
         """SRST was set and cleared: the device answers with its signature. §10.4.1"""
         assert self.drive is not None
         self._silence()
+        self.sact.raw = 0
         self.set_errors(0)
         self.drive.restart()
         self.greet()
 
     def _silence(self) -> None:
-        """Nothing is known of the device."""
+        """Nothing is known of the device. PxSACT and PxCI stay: only software clears them, by ST. §3.3.13, §3.3.14"""
         self.epoch += 1
-        self.sact.raw = 0
         self.tfd.raw = NO_DEVICE
         self.sig.value = PxSIG(sig=Signature.NONE)
         self.srst = self.greeted = self.spinning = False
@@ -141,8 +141,7 @@ class Link(Events):
         if self.drive is None:
             raise NotFound(f"{self.name} has no disk")
         disk, self.drive = self.drive.disk, None
-        active = self.sact.raw
         self._silence()
-        self.sact.raw, self.ssts.raw = active, 0
+        self.ssts.raw = 0
         self.set_errors(self.serr.raw | DIAG_N)
         return disk
