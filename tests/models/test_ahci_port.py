@@ -410,6 +410,8 @@ def test_eject(rig: Rig, disk: Disk) -> None:
     assert (rig.port.ssts.read().raw, rig.port.tfd.read().raw) == (0, 0x7F)
     with pytest.raises(NotFound):
         rig.fn.eject(0)
+    rig.fn.insert(0, disk)
+    assert rig.port.sact.read().ds == 1  # only software clears it. §3.3.13
 
 
 # Firmware

@@ -61,7 +61,7 @@ class Link(Events):
         self.comreset()
 
     def comreset(self) -> None:
-        """The device starts anew. As QEMU: PxSERR is clean, where hardware would show DIAG.X; PxSACT and PxCI go too."""
+        """The device starts anew. As QEMU: PxSERR is clear, where hardware shows DIAG.X; PxSACT and PxCI go too."""
         self._silence()
         self.sact.raw = self.ci.raw = self.held = 0
         self.set_errors(0)
