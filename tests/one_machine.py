@@ -17,6 +17,7 @@ HUNG = "a device that leaves one command unanswered, to order: QEMU's answer all
 CABLE = "a link that breaks: QEMU's has no cable"
 HAND = "disks of QEMU's AHCI are soldered in: `ide-hd` is not hot-pluggable"
 IMAGE = "odd is what the image holds; the disk below, on both machines, is test_data.py's"
+TURN = "at each turn of the event loop, to order: only our model does its work on that loop, and stops between two turns"
 QEMUS_OWN = "of what QEMU alone has"
 BOTH_INSIDE = "starts both machines itself, and compares"
 
@@ -43,6 +44,8 @@ ONE: dict[str, str] = {
     "drivers/ahci/test_bringup.py::test_a_start_that_is_given_up_in_the_middle_undoes_itself": SLOW,
     "drivers/ahci/test_bringup.py::test_another_disk_after_a_reset_is_not_taken_for_the_old": CABLE,
     "drivers/ahci/test_bringup.py::test_what_is_not_an_ata_disk_is_left_alone": ODD,
+    "drivers/ahci/test_controller.py::test_a_disk_in_a_recovery_is_flushed_when_that_is_over": TURN,
+    "drivers/ahci/test_controller.py::test_a_flush_that_takes_too_long_is_told": SLOW,
     "drivers/ahci/test_controller.py::test_a_register_that_never_changes_is_told": ODD,
     "drivers/ahci/test_controller.py::test_a_slow_disk_is_waited_for": SLOW,
     "drivers/ahci/test_controller.py::test_an_hba_with_sticky_interrupt_status": ODD,
@@ -52,6 +55,7 @@ ONE: dict[str, str] = {
     ),
     "drivers/ahci/test_controller.py::test_memory_above_4_gib_needs_an_hba_that_reaches_it": ODD,
     "drivers/ahci/test_controller.py::test_what_comes_while_it_ends_is_refused_and_not_lost": SLOW,
+    "drivers/ahci/test_port.py": TURN,
     "drivers/ahci/test_recovery.py::test_a_command_that_always_breaks_the_link_is_given_up": CABLE,
     "drivers/ahci/test_recovery.py::test_a_device_that_does_not_answer_is_reset": HUNG,
     "drivers/ahci/test_recovery.py::test_a_disk_that_is_plugged_in_comes": HAND,

@@ -44,7 +44,7 @@ def test_what_runs_on_one_machine_has_a_reason(collected: dict[str, set[str]]) -
     unsaid = sorted(n for n in alone if n not in ONE and n.partition("::")[0] not in ONE)
     assert not unsaid, (
         "these run on one machine only: give them both (fixtures `every`, `machine_name`, "
-        "`either` …), or a line in tests/one_machine.py that says why not"
+        "`either` …), or a line in tests/one_machine.py that says why not:\n" + "\n".join(unsaid)
     )
 
 
