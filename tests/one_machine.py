@@ -17,7 +17,7 @@ HUNG = "a device that leaves one command unanswered, to order: QEMU's answer all
 CABLE = "a link that breaks: QEMU's has no cable"
 HAND = "disks of QEMU's AHCI are soldered in: `ide-hd` is not hot-pluggable"
 IMAGE = "odd is what the image holds; the disk below, on both machines, is test_data.py's"
-TURN = "at each turn of the event loop, to order: only our model does its work on that loop, and stops between two turns"
+TURN = "at each turn of the event loop, to order: only our model works on that loop, and stops between two turns"
 QEMUS_OWN = "of what QEMU alone has"
 BOTH_INSIDE = "starts both machines itself, and compares"
 

@@ -11,6 +11,7 @@ import pytest
 
 from lux9.keys.authority import Authority
 from lux9.keys.folder import Folder
+from lux9.machine.qemu.board import PROGRAM
 from lux9.wire.messages import ORDWR
 from tests import hosts
 from tests.examples.test_edu import DMA, EDU, EXAMPLES, FACTORIAL, NAMES, built, needs, program
@@ -45,9 +46,11 @@ class Away:
         self.env = environment(LUX9_KEYS=str(keys))
 
 
-@pytest.fixture(scope="module")
-def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
-    needs("bwrap", "fusermount3")
+@pytest.fixture(scope="module", params=["sim", "qemu"])
+def away(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Away]:
+    needs("bwrap", "fusermount3", *([PROGRAM] if request.param == "qemu" else []))
     folder = tmp_path_factory.mktemp("away")
     with hosts.pair() as (here, there):
         authority = Authority.init(Folder(folder / "keys"), "lab")
@@ -57,7 +60,8 @@ def away(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Away]:
         (folder / "m.toml").write_text(MANIFEST)
         (folder / "driver.toml").write_text(DRIVER)
         options = (
-            *("--device", "edu", "--manifest", str(folder / "m.toml")),
+            *("--machine", request.param, "--device", "edu"),
+            *("--manifest", str(folder / "m.toml")),
             *("--keys", str(files.file("host")), "--listen", ADDRESS),
         )
         with Running(folder, *options, start=here.command()) as kernel:
