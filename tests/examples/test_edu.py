@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -99,7 +98,6 @@ def test_in_python_it_serves_files(
     if kind == "qemu":
         needs(PROGRAM)
     monkeypatch.chdir(EXAMPLES.parents[1])
-    monkeypatch.setenv("PATH", f"{Path(sys.executable).parent}:{os.environ['PATH']}")
     manifest = str(EXAMPLES / "edu.toml")
     with Running(tmp_path, "--machine", kind, "--device", "edu", "--manifest", manifest) as running:
         assert running.status("edu")["state"] == "running", running.said

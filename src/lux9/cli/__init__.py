@@ -12,6 +12,7 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
+from pathlib import Path
 from typing import Any
 
 import click
@@ -68,6 +69,11 @@ class Failed(click.ClickException):
             click.echo(f"lux9 {self.command}: {line}", file=file, err=True)
 
 
+def _ours_first(path: str) -> str:
+    """A PATH on which, for all that we start, `lux9` is this very one and `python3` the one that has the library."""
+    return os.pathsep.join([str(Path(sys.executable).parent), path])
+
+
 def _told(error: Exception) -> str:
     """One line. What a command opens by name is named; what is full and has no name is where its output goes."""
     if isinstance(error, UserError):
@@ -116,6 +122,7 @@ class Commands(click.Group):
         """Run the command line, and end with its status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        os.environ["PATH"] = _ours_first(os.environ.get("PATH", os.defpath))
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:

@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..ninep.default import VARIABLE
-from .system import System, with_ours_first
+from .system import System
 
 
 async def serve(system: System, command: str | None) -> int:
@@ -61,10 +61,7 @@ def _complain(system: System, quiet: bool) -> None:
 
 async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:
     """Run the user's command; a signal to us ends it, too."""
-    env = os.environ | {
-        VARIABLE: system.address,
-        "PATH": with_ours_first(os.environ.get("PATH", os.defpath)),
-    }
+    env = os.environ | {VARIABLE: system.address}
     child = await asyncio.create_subprocess_shell(command, env=env)
     ended = asyncio.ensure_future(child.wait())
     await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
