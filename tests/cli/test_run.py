@@ -84,6 +84,22 @@ def test_the_working_directory_can_be_written(
     assert (tmp_path / "file").read_text() == "done\n"
 
 
+@pytest.mark.parametrize(
+    ("where", "there"), [("/", "/"), ("/etc", "/etc"), ("/dev", "/"), ("/sys", "/")]
+)
+def test_a_working_directory_of_the_system_is_no_way_into_the_host(
+    kernel: Running, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, where: str, there: str
+) -> None:
+    seen, wrote = tmp_path / "host", f"lux9-{os.getpid()}"
+    seen.touch()
+    monkeypatch.chdir(where)
+    script = f"pwd; echo no >{wrote} && rm {wrote}; ls {seen}; ls -d /dev/pci"
+    done = run(kernel, "--", "sh", "-c", script)
+    assert done.stdout.split() == [there, "/dev/pci"]
+    assert not (Path(where) / wrote).exists()
+    assert not Path("/dev/pci").exists()
+
+
 def test_a_register_is_an_offset(kernel: Running) -> None:
     script = f"echo claim >{PCI}/ctl; dd if={PCI}/bar0 bs=4 count=1 status=none | od -An -tx4"
     assert sh(kernel, script).strip() == "010000ed"

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import ctypes
 import os
-import shutil
 import stat
 import time
 from collections.abc import Iterator
@@ -21,6 +20,7 @@ from ..errors import UserError
 from ..ninep.aclient import AsyncFile
 from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE, Stat
 from .bridge import Bridge
+from .keeper import available, survived
 
 THREADS = 512  # of libfuse: a program that waits for an interrupt keeps one
 MODES = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
@@ -170,22 +170,20 @@ def serve(tree: Tree, where: Path, allow_other: bool = False) -> None:
     """Mount a tree, and return when it was unmounted; its connection is closed then. Raises UserError."""
     options: dict[str, Any] = {"fsname": "lux9", "subtype": "9p", "max_threads": THREADS}
     options["max_idle_threads"] = THREADS  # libfuse complains of its own default
-    if shutil.which("fusermount3"):
-        options["auto_unmount"] = True  # also when this process is killed
     try:
-        mfusepy.FUSE(
-            tree,
-            str(where),
-            raw_fi=True,
-            foreground=True,
-            use_ino=True,
-            allow_other=allow_other,
-            **options,
-        )
+        available()
+        with survived(where):
+            mfusepy.FUSE(
+                tree,
+                str(where),
+                raw_fi=True,
+                foreground=True,
+                use_ino=True,
+                allow_other=allow_other,
+                **options,
+            )
     except RuntimeError as error:
         if not tree.mounted:
-            raise UserError(
-                f"{where}: cannot mount (FUSE status {error}); is /dev/fuse there?"
-            ) from None
+            raise UserError(f"{where}: cannot mount (FUSE status {error})") from None
     finally:  # a signal that ended it is how it is meant to end
         tree.bridge.close()

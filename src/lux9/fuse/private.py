@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import Lux9Error, text_of
+from .keeper import unmount
 from .mount import Tree, serve
 
 MOUNTED = b"mounted\n"
@@ -40,8 +40,9 @@ def told() -> Iterator[tuple[str, str]]:
 
 def _undo(where: Path) -> None:
     """Unmount at once, whoever still has a file open, and end; the kernel quiesces what was held."""
-    sys.stdin.buffer.read()
-    subprocess.run(["fusermount3", "-u", "-z", str(where)], check=False, capture_output=True)
+    while os.read(0, 64):  # not by sys.stdin, whose lock would be held when Python ends
+        pass
+    unmount(where)
     _remove(where)
     os._exit(0)
 

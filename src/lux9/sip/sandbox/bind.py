@@ -13,6 +13,8 @@ from . import bubblewrap
 from .level import Level
 
 KEPT = ("--die-with-parent", "--unshare-user-try")
+SHOWN = ("/usr", "/etc", *bubblewrap.SYSTEM)  # read-only
+SYSTEM = (*SHOWN, "/dev", "/proc", "/sys")
 APART = (
     *("--unshare-user", "--unshare-ipc", "--unshare-pid", "--unshare-net", "--unshare-uts"),
     *("--unshare-cgroup-try", "--cap-drop", "ALL"),
@@ -23,18 +25,18 @@ def arguments(
     level: Level, command: Sequence[str], devices: Mapping[str, Path], named: Sequence[str] = ()
 ) -> list[str]:
     """The whole command line. `devices` are what is in /dev, by name; `named` are files that it sees besides."""
-    here = str(Path.cwd())
-    seen = _everything() if level < Level.SANDBOX else _little(here, named)
+    here = Path.cwd()
+    seen = _everything(here) if level < Level.SANDBOX else _little(here, named)
     binds = [word for name, at in devices.items() for word in ("--bind", str(at), f"/dev/{name}")]
-    return [bubblewrap.PROGRAM, *KEPT, *seen, *binds, "--chdir", here, "--", *command]
+    return [bubblewrap.PROGRAM, *KEPT, *seen, *binds, "--", *command]
 
 
-def _everything() -> list[str]:
+def _everything(here: Path) -> list[str]:
     """The host, but for /dev: there nothing of its own is but what every program needs."""
-    return ["--dev-bind", "/", "/", "--dev", "/dev"]
+    return ["--dev-bind", "/", "/", "--dev", "/dev", "--chdir", str(here)]
 
 
-def _little(here: str, named: Sequence[str]) -> list[str]:
+def _little(here: Path, named: Sequence[str]) -> list[str]:
     """The system to read, the working directory to write, a /tmp and a /proc of its own, no network."""
     return [
         *(*APART, "--uid", str(os.getuid()), "--gid", str(os.getgid())),
@@ -43,5 +45,12 @@ def _little(here: str, named: Sequence[str]) -> list[str]:
         *("--size", str(bubblewrap.TEMPORARY), "--tmpfs", "/tmp"),
         *("--setenv", "TMPDIR", "/tmp"),
         *bubblewrap.seen([*bubblewrap.python(), *named]),
-        *("--bind", here, here),
+        *_working(here),
     ]
+
+
+def _working(here: Path) -> list[str]:
+    """The working directory, to write. One that is the system's is as the sandbox has it: `/` is no way around it."""
+    if here == Path("/") or any(here.is_relative_to(system) for system in SYSTEM):
+        return ["--chdir", str(here) if any(here.is_relative_to(s) for s in SHOWN) else "/"]
+    return ["--bind", str(here), str(here), "--chdir", str(here)]
