@@ -25,13 +25,17 @@ def test_a_stranger_sees_an_empty_root(kind: str) -> None:
     with serving(kind) as net:
         with net.client() as client:
             assert client.ls("/") == []
-            with pytest.raises(RemoteError, match="file does not exist"):
+            with pytest.raises(RemoteError, match="/dev: none lacks capability mem io irq dma pci"):
                 client.read("/dev/pci/bus")
+            with pytest.raises(RemoteError, match="file does not exist: root"):
+                client.read("/root/hello.txt")
         for device in ("#P", "#c", "#p", "#i", "#m"):
             with pytest.raises(RemoteError, match="none was given"):
                 net.client(device)
         assert not net.audit("trust-network")
         assert net.audit("connect")[0]["user"] == "none"
+        (entry,) = net.audit("Twalk")
+        assert (entry["target"], entry["verdict"]) == ("/dev/pci/bus", "denied")
 
 
 def test_who_trusts_the_network_is_told_so_everywhere() -> None:

@@ -105,8 +105,12 @@ class TestIdentity:
         with one.client(keys=key("ada")) as ada:
             with ada.open(f"/dev/pci/{AHCI}/bar5") as bar:
                 assert bar.pread(0x10, 4) == b"\0\0\1\0"
-            with pytest.raises(RemoteError, match="file does not exist"):
+            with pytest.raises(
+                RemoteError, match=r"/dev/irq: ada lacks capability irq \(has mem pci\)"
+            ):
                 ada.read("/dev/irq/ctl")
+        entry = next(e for e in one.audit("Twalk") if e["verdict"] == "denied")
+        assert (entry["user"], entry["target"]) == ("ada", "/dev/irq/ctl")
         with one.client(keys=key("bob")) as bob:
             bob.write(f"/dev/pci/{AHCI}/ctl", b"claim")
             with pytest.raises(RemoteError, match="bob lacks capability mem"):

@@ -350,14 +350,36 @@ class TestSession:
         refused = caller.walk(0, ["a"])
         tag, walk = wire.one()
         wire.say(tag, m.Rerror("file does not exist: a"))
-        partly = caller.walk(0, ["a", "b", "c"])
-        tag, again = wire.one()
-        assert again.newfid == walk.newfid
-        wire.say(tag, m.Rwalk((QID,)))
-        for pending in (refused, partly):
-            with pytest.raises(RemoteError, match="file does not exist: a"):
-                pending.result()
+        with pytest.raises(RemoteError, match="file does not exist: a"):
+            refused.result()
         assert caller.fids == [walk.newfid]
+
+    @pytest.mark.parametrize(
+        ("said", "told"),
+        [
+            ("file does not exist", "^file does not exist: a/b$"),
+            ("permission denied: b lacks capability irq", "lacks capability irq"),
+        ],
+    )
+    def test_a_walk_that_ends_early_asks_why(
+        self, caller: Caller, wire: Script, said: str, told: str
+    ) -> None:
+        partly = caller.walk(0, ["a", "b", "c"])
+        tag, walk = wire.one()
+        assert walk == m.Twalk(0, 1, ("a", "b", "c"))
+        wire.say(tag, m.Rwalk((QID,)))
+        tag, walk = wire.one()
+        assert walk == m.Twalk(0, 1, ("a",))
+        wire.say(tag, m.Rwalk((QID,)))
+        tag, walk = wire.one()
+        assert walk == m.Twalk(1, 2, ("b", "c"))
+        wire.say(tag, m.Rerror(said))
+        tag, clunk = wire.one()
+        assert clunk == m.Tclunk(1)
+        wire.say(tag, m.Rclunk())
+        with pytest.raises(RemoteError, match=told):
+            partly.result()
+        assert sorted(caller.fids) == [1, 2]
 
     def test_a_walk_that_is_given_up_leaves_no_fid(self, caller: Caller, wire: Script) -> None:
         caller.walk(0, ["a"]).cancel()

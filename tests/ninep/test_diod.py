@@ -129,7 +129,7 @@ _WRONG: dict[str, Callable[[Client, str], object]] = {
     "file/x": lambda c, p: c.read(p),
     "dir": lambda c, p: c.open(p, OWRITE),
 }
-_NUMBERS = {"none": 2, "file/x": 2, "dir": 21}
+_NUMBERS = {"none": 2, "file/x": 20, "dir": 21}
 
 
 def connectable(server: subprocess.Popen[bytes], where: Path) -> None:

@@ -40,7 +40,7 @@ from .local import admit
 from .namespace import Namespace
 from .owner import Owner, bounds_of, files_of
 from .process import Cap, Limits, Process
-from .rights import revoke
+from .rights import absent, revoke
 from .services import Services
 
 VADDR, STRIDE = 0x2000_0000_0000, 1 << 32  # where arenas are mapped: a range for each process
@@ -166,7 +166,9 @@ class Kernel:
     def namespace(self, life: Life) -> Namespace:
         """The paths of a process's group, under its identity."""
         if life.namespace is None:
-            life.namespace = Namespace(life.group, lambda source: self.find(life, source))
+            life.namespace = Namespace(
+                life.group, partial(self.find, life), partial(absent, life.process)
+            )
         return life.namespace
 
     def drop(self, life: Life, cap: Cap) -> None:

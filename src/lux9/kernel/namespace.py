@@ -26,11 +26,23 @@ from .union import Union, open_all, way, way_qid
 Find = Callable[[str], Maybe[Node]]  # a source's root, for one process
 
 
-class Namespace:
-    """A group's paths as one process meets them."""
+def nothing(path: Path) -> Lux9Error:
+    """What is said of a path where nothing is."""
+    return NotFound(shown(path))
 
-    def __init__(self, group: Group, find: Find) -> None:
-        self.group, self.find = group, find
+
+def shown(path: Path) -> str:
+    """A path in words."""
+    return "/" + "/".join(path)
+
+
+class Namespace:
+    """A group's paths as one process meets them. `absent`: what it is told of a path where nothing is."""
+
+    def __init__(
+        self, group: Group, find: Find, absent: Callable[[Path], Lux9Error] = nothing
+    ) -> None:
+        self.group, self.find, self.absent = group, find, absent
 
     def root(self) -> Maybe[Node]:
         """The node of /."""
@@ -46,7 +58,7 @@ class Namespace:
 
     def _place(self, path: Path, members: list[Node], parent: Place | None) -> Node:
         if not members and not self.group.below(path) and path:
-            raise NotFound("/" + "/".join(path))
+            raise self.absent(path)
         return Place(self, path, members, parent)
 
     def _gather(self, steps: Sequence[Step], members: list[Node]) -> Maybe[list[Node]]:
@@ -134,7 +146,7 @@ class Place:
     @property
     def shown(self) -> str:
         """The path in words."""
-        return "/" + "/".join(self.path)
+        return shown(self.path)
 
     @property
     def qid(self) -> Qid:
@@ -183,7 +195,7 @@ class Place:
                 found = step(name, members[0])
                 return after(found, lambda node: Place(self.ns, path, [node], self))
             except NotFound:
-                raise NotFound("/" + "/".join(path)) from None  # by the name that it has here
+                raise self.ns.absent(path) from None  # by the name that it has here
         return after(_first(members, name, step), lambda node: self.ns.at(path, node, self))
 
     def target(self) -> Maybe[str]:

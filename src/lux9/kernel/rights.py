@@ -10,19 +10,33 @@ from collections.abc import Iterator
 from functools import partial
 from typing import Any
 
-from ..errors import Stale
+from ..errors import Lux9Error, PermissionDenied, Stale
 from .dev.proc import Life
-from .group import Group
+from .group import Group, Path
 from .hardware import Hardware
 from .hardware.access import PORTS, BarFile
-from .process import Cap, Process
+from .namespace import nothing, shown
+from .process import ALL, Cap, Process
 
 ROOMS: dict[Cap, tuple[str, ...]] = {  # what a capability puts into a SIP's namespace
     Cap.IRQ: ("bind '#I' /dev/irq",),
     Cap.DMA: ("bind '#D' /dev/dma",),
     Cap.MEM | Cap.IO: ("bind -a '#m' /dev",),
 }
+PLACES: dict[Path, Cap] = {("dev",): ALL} | {
+    ("dev", str(cap.name).lower()): cap for cap in Cap
+}  # what any of them shows
 NEEDS = {"#I": Cap.IRQ, "#D": Cap.DMA, "#P": Cap.PCI}
+
+
+def absent(process: Process, path: Path) -> Lux9Error:
+    """What a process is told of a path where it sees nothing: which capability would have put something there."""
+    wanted = PLACES.get(path, Cap(0))
+    try:
+        process.need(Cap(0) if wanted & process.caps else wanted, shown(path))
+    except PermissionDenied as error:
+        return error
+    return nothing(path)
 
 
 def grant(hardware: Hardware, life: Life, cap: Cap) -> None:

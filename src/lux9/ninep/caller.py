@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from errno import ENOENT
 from typing import Any, NoReturn, cast
 
-from ..errors import PLAN9, ProtocolError, RemoteError
+from ..errors import PLAN9, ProtocolError, RemoteError, number_of
 from ..pending import Pending, rescued, waits
 from ..wire import messages as m
 from ..wire.codec import NOFID, Dialect
@@ -106,7 +106,7 @@ class Caller(Requests):
         def walked(r: m.Rwalk) -> Attached | Pending[Attached]:
             if len(r.qids) < len(head):
                 self.fids.append(new)
-                raise _nothing(names[: len(r.qids) + 1])
+                return self._why(fid, names, len(r.qids))
             if rest:  # the fid half way is held until the walk from it is through
                 return self.walk(new, rest).ended(lambda _: self.forget(new))
             return new, r.qids[-1] if r.qids else Qid(0, 0, 0)
@@ -117,6 +117,20 @@ class Caller(Requests):
         answer: Pending[m.Rwalk] = self.submit(m.Twalk(fid, new, head))
         made = answer.ended(lambda p: self._made(new, p)).map(walked)
         told: Any = rescued(lambda: made, refused)
+        return cast("Pending[Attached]", told)
+
+    def _why(self, fid: int, names: Sequence[str], far: int) -> Pending[Attached]:
+        """Why a walk ended early: its answer does not tell, but a walk that begins where it ended does."""
+        if not far:
+            raise _nothing(names[:1])
+
+        def refused(error: Exception) -> NoReturn:
+            raise _nothing(names[: far + 1]) if number_of(error) == ENOENT else error
+
+        def on(got: Attached) -> Pending[Attached]:
+            return self.walk(got[0], names[far:]).ended(lambda _: self.forget(got[0]))
+
+        told: Any = rescued(lambda: self.walk(fid, names[:far]).map(on), refused)
         return cast("Pending[Attached]", told)
 
     def open(self, fid: int, mode: int) -> Pending[m.Ropen]:

@@ -21,7 +21,6 @@ from ..errors import (
     LimitReached,
     Lux9Error,
     NotADirectory,
-    NotFound,
     NotSupported,
     ProtocolError,
 )
@@ -274,8 +273,8 @@ class Session(Shortcuts):
 
     def _stepped(self, got: Steps, name: str) -> Steps:
         """A walk that ended early is answered by how far it came: whoever audits is told all the same."""
-        if got.node is None:
-            self.owner.refused(NotFound(name), "Twalk", name)
+        if got.error is not None:
+            self.owner.refused(got.error, "Twalk", name)
         return got
 
     def _topen(self, t: m.Topen) -> Maybe[m.Ropen]:

@@ -14,11 +14,12 @@ from ..wire.steady import steady
 
 
 class Steps(NamedTuple):
-    """The file, or None where the walk ended early; the qids; whether each step stays as it is (`wire.steady`)."""
+    """The file, or None and why the walk ended early; the qids; whether each step stays (`wire.steady`)."""
 
     node: Node | None
     qids: tuple[Qid, ...]
     steady: bool
+    error: Lux9Error | None = None
 
 
 def check_names(names: Sequence[str]) -> None:
@@ -47,10 +48,10 @@ def steps(
     for i, name in enumerate(names):
         try:
             found = _step(node, qid, name, linked)
-        except Lux9Error:
+        except Lux9Error as error:
             if not qids:
                 raise
-            return Steps(None, qids, False)
+            return Steps(None, qids, False, error)
         if isinstance(found, Pending):
             return _later(found, names[i + 1 :], linked, qids)
         stays = stays and steady(node, name)
@@ -79,7 +80,7 @@ def _later(
             out.follow(steps(node, rest, linked, (*qids, node.qid)))
         except Exception as error:
             if qids and isinstance(error, Lux9Error):
-                out.resolve(Steps(None, qids, False))
+                out.resolve(Steps(None, qids, False, error))
             else:
                 out.fail(error)
 
