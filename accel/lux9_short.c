@@ -21,6 +21,7 @@
 
 enum { Tgetattr = 24, Twalk = 110, Tread = 116, Rread, Tclunk = 120, Rclunk, Tstat = 124 };
 enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, READ = 23, DATA = 11, COPY = 8192, OUT = 1 << 16 };
+#define INTERFACE 1 /* as in lux9.ninep.short */
 #define NOFID 0xffffffffu
 #define CROWDED 40000 /* ns that a yield takes where others run than the client */
 #define LEAST 256 /* yields that are left out then */
@@ -437,5 +438,8 @@ PyMODINIT_FUNC PyInit_lux9_short(void) {
 	for (size_t i = 0; i < sizeof names / sizeof *names; i++)
 		if (!(*names[i].to = PyUnicode_InternFromString(names[i].name)))
 			return NULL;
-	return PyModule_Create(&definition);
+	PyObject *module = PyModule_Create(&definition);
+	if (module && PyModule_AddIntMacro(module, INTERFACE) < 0)
+		Py_CLEAR(module);
+	return module;
 }

@@ -6,19 +6,22 @@ import asyncio
 import importlib.util
 import socket
 import subprocess
+import sys
 import sysconfig
 from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 from hypothesis import given, strategies as st
 
 from lux9.errors import PermissionDenied
+from lux9.ninep import short as shorts
 from lux9.ninep.server import Connection
 from lux9.ninep.session import Bounds
-from lux9.ninep.short import Turn
+from lux9.ninep.short import INTERFACE, Turn
 from lux9.pending import Pending
 from lux9.wire import messages as m
 from lux9.wire.codec import Message
@@ -60,8 +63,23 @@ def short(tmp_path_factory: pytest.TempPathFactory) -> Turn:
     assert spec.loader is not None
     module: Any = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)
+    assert module.INTERFACE == INTERFACE
     turn: Turn = module.turn
     return turn
+
+
+def test_what_was_made_for_another_lux9_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv(shorts.VARIABLE, raising=False)
+    made = SimpleNamespace(turn=len, INTERFACE=INTERFACE)
+    monkeypatch.setitem(sys.modules, "lux9_short", made)
+    assert importlib.reload(shorts).TURN is len
+    made.INTERFACE += 1
+    assert importlib.reload(shorts).TURN is None
+    assert shorts.stale()
+    del made.INTERFACE  # as before there were any
+    assert importlib.reload(shorts).TURN is None
+    monkeypatch.undo()
+    importlib.reload(shorts)
 
 
 class Side:

@@ -12,6 +12,9 @@ from importlib.util import find_spec
 
 import click
 
+from ..errors import UserError
+from ..fuse.keeper import available
+from ..ninep import short
 from .machines import NAMES, lacks
 from .tree import printed
 
@@ -60,7 +63,10 @@ def findings() -> Iterator[Finding]:
         yield from lacking or [Finding(name, "has", _ready(name))]
     yield _module("qemu", "qemu.qmp", "qemu.qmp, to plug cards while it runs", "qemu")
     yield _module("loop", "uvloop", "uvloop, an event loop at half the cost", "fast")
+    yield _module("keys", "cryptography", "cryptography, to make keys for the network", "keys")
+    yield _short()
     yield _sandbox()
+    yield _mount()
     yield _program("ext4", "mke2fs", "mke2fs, to make images", "e2fsprogs")
 
 
@@ -80,8 +86,34 @@ def _sandbox() -> Finding:
 
     if not (missing := host().missing):
         return Finding("sandbox", "has", "bubblewrap, namespaces and seccomp, for drivers")
-    what, _, remedy = missing.rpartition("; ")
-    return Finding("sandbox", "could have", f"a sandbox for drivers: {what}", remedy)
+    return _without("sandbox", "a sandbox for drivers", missing)
+
+
+def _mount() -> Finding:
+    """Whether the tree can be a directory."""
+    try:
+        available()
+    except UserError as error:
+        return _without(
+            "mount", "FUSE, for `lux9 mount`, `lux9 run` and `lux9 shell`", error.message
+        )
+    return Finding("mount", "has", "FUSE, for `lux9 mount`, `lux9 run` and `lux9 shell`")
+
+
+def _without(subject: str, what: str, missing: str) -> Finding:
+    """What would be nice, of a text that has the remedy behind its last `; `."""
+    why, _, remedy = missing.rpartition("; ")
+    return Finding(subject, "could have", f"{what}: {why}", remedy)
+
+
+def _short() -> Finding:
+    """Whether the 9P server has its short ways in C."""
+    what = "the 9P server's short ways in C"
+    if short.TURN is not None:
+        return Finding("9p", "has", what)
+    if short.stale():
+        return Finding("9p", "could have", f"{what}: they are of another lux9", "make accel")
+    return Finding("9p", "could have", what, "make accel")
 
 
 def _module(subject: str, name: str, what: str, extra: str) -> Finding:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import click
 
-from ..errors import UserError
+from ..fuse.keeper import available
 from . import where
 
 EXAMPLES = """
@@ -23,10 +23,7 @@ Examples:
 @click.option("--allow-other", is_flag=True, help="Other users may look, too.")
 def mount(directory: Path, allow_other: bool) -> None:
     """Mount the tree with FUSE; it is unmounted when this ends, however it ends."""
-    try:
-        from ..fuse.mount import mount as fuse_mount
-    except (ImportError, OSError) as error:
-        raise UserError(
-            f"FUSE is not there ({error}); pip install 'lux9[fuse]', apt-get install fuse3"
-        ) from None
+    available()
+    from ..fuse.mount import mount as fuse_mount
+
     fuse_mount(where(), directory, allow_other)

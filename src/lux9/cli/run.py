@@ -18,6 +18,7 @@ from typing import Any
 import click
 
 from ..errors import UserError
+from ..fuse.keeper import available
 from ..kernel.process import Cap
 from ..sip.sandbox import bind, bubblewrap
 from ..sip.sandbox.level import Level
@@ -128,7 +129,8 @@ def _orders(
 
 @contextmanager
 def mounted(orders: Iterable[str]) -> Generator[Path, None, None]:
-    """The tree, mounted in a directory of its own on a connection of its own; both end with this process."""
+    """The tree, mounted in a directory of its own by a process of its own; both end with this one. Raises UserError."""
+    available()
     top = Path(tempfile.mkdtemp(prefix="lux9-run-"))
     command = [sys.executable, "-m", "lux9.fuse.private", where(), str(top)]
     child = subprocess.Popen(

@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Generator
 from contextlib import contextmanager
+from importlib.util import find_spec
 from pathlib import Path
 
 from ..errors import UserError
 
 DEVICE = "/dev/fuse"
+LIBRARY = "libfuse3.so.3"
 FUSERMOUNT = "fusermount3"  # set-uid: for whoever is not root
 UNMOUNT = f'{FUSERMOUNT} -u -z -q -- "$1" || umount --lazy -- "$1"'
 # A line says that the mount is gone; an end without one, that its server was killed. libfuse's own `auto_unmount` does
@@ -20,18 +24,27 @@ KEEPER = f"read -r _ || {{ {UNMOUNT}; }}"
 
 
 def available() -> None:
-    """Raise UserError, with the remedy, where nothing can be mounted."""
+    """Raise UserError, with the remedy behind a `; `, where nothing can be mounted."""
+    if find_spec("mfusepy") is None:
+        raise UserError(f"mfusepy is missing; {sys.executable} -m pip install 'lux9[fuse]'")
+    try:
+        ctypes.CDLL(LIBRARY)
+    except OSError:
+        raise UserError(f"{LIBRARY} is missing; apt-get install fuse3") from None
+    _device()
+    if os.geteuid() and shutil.which(FUSERMOUNT) is None:
+        raise UserError(f"{FUSERMOUNT} is missing; apt-get install fuse3")
+
+
+def _device() -> None:
     try:
         os.close(os.open(DEVICE, os.O_RDWR | os.O_CLOEXEC))
     except FileNotFoundError:
-        raise UserError(f"{DEVICE} is missing; run `modprobe fuse` as root") from None
+        raise UserError(f"{DEVICE} is missing; as root: modprobe fuse") from None
     except OSError as error:
-        who = f"user {os.geteuid()}"
         raise UserError(
-            f"{DEVICE}: {error.strerror} for {who}; let it be opened: `chmod 666 {DEVICE}` as root"
+            f"{DEVICE}: {error.strerror} for user {os.geteuid()}; as root: chmod 666 {DEVICE}"
         ) from None
-    if os.geteuid() and shutil.which(FUSERMOUNT) is None:
-        raise UserError(f"{FUSERMOUNT} is missing; apt-get install fuse3")
 
 
 @contextmanager

@@ -20,12 +20,12 @@ from ..errors import UserError
 from ..ninep.aclient import AsyncFile
 from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE, Stat
 from .bridge import Bridge
-from .keeper import available, survived
+from .keeper import LIBRARY, survived
 
 THREADS = 512  # of libfuse: a program that waits for an interrupt keeps one
 MODES = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
 BLOCK = 512
-_FUSE = ctypes.CDLL("libfuse3.so.3")  # the library that mfusepy has loaded
+_FUSE = ctypes.CDLL(LIBRARY)  # the library that mfusepy has loaded
 
 
 _FUSE.fuse_get_context.restype = ctypes.POINTER(ctypes.c_void_p)  # its first member is the mount
@@ -171,7 +171,6 @@ def serve(tree: Tree, where: Path, allow_other: bool = False) -> None:
     options: dict[str, Any] = {"fsname": "lux9", "subtype": "9p", "max_threads": THREADS}
     options["max_idle_threads"] = THREADS  # libfuse complains of its own default
     try:
-        available()
         with survived(where):
             mfusepy.FUSE(
                 tree,

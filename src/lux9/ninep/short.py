@@ -20,14 +20,27 @@ Turn = Callable[
 VARIABLE = "LUX9_SHORT"  # 0: not in C
 
 
-def _found() -> Turn | None:
-    if os.environ.get(VARIABLE) == "0":
-        return None
+INTERFACE = 1  # of `turn`, in C as here: one more whenever what it takes, gives or looks at in a session changes
+
+
+def stale() -> bool:
+    """Whether what is installed is of another lux9, and so not used."""
+    module = _module()
+    return module is not None and getattr(module, "INTERFACE", 0) != INTERFACE
+
+
+def _module() -> Any:
     try:
-        module: Any = importlib.import_module("lux9_short")
+        return importlib.import_module("lux9_short")
     except ImportError:
         return None
-    made: Turn = module.turn
+
+
+def _found() -> Turn | None:
+    if os.environ.get(VARIABLE) == "0" or stale():
+        return None
+    module = _module()
+    made: Turn | None = module and module.turn
     return made
 
 

@@ -145,7 +145,8 @@ def running(pid: str) -> bool:
 def test_doctor_names_what_lacks_and_the_remedy(tmp_path: Path) -> None:
     done = lux9("doctor")
     assert done.returncode == 0
-    assert "qemu     has        QEMU emulator version" in done.stdout
+    for line in ("qemu     has        QEMU emulator version", "mount    has        FUSE"):
+        assert line in done.stdout
     command = [str(Path(sys.executable).parent / "lux9"), "doctor"]
     without = subprocess.run(
         command,
