@@ -169,8 +169,8 @@ static void connect_to(struct conn *c) {
 	if (o.count > o.msize - 24)
 		o.count = o.msize - 24;
 	p = put(put(begin(c, Tattach, 0), ROOT, 4), 0xffffffff, 4);
-	p = put_text(put_text(p, "root", 4), o.aname, strlen(o.aname));
-	call(c, linux_dialect ? put(p, 0, 4) : p);
+	p = put_text(put_text(p, "", 0), o.aname, strlen(o.aname));
+	call(c, linux_dialect ? put(p, getuid(), 4) : p);
 }
 
 static void set_up(struct conn *c) {
