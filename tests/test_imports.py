@@ -33,9 +33,10 @@ ALLOWED: dict[str, set[str]] = {
     "machine.firmware": GROUND
     | {"arch", "machine.abstract", "machine.functions", "machine.buses", "machine.routes"},
     "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions", "machine.buses"},
-    "machine.sim": GROUND | BOARD | {"models"},
+    "machine.sectors": GROUND,
+    "machine.sim": GROUND | BOARD | {"models", "machine.sectors"},
     "machine.controllers": GROUND | {"arch", "machine.abstract", "machine.functions"},
-    "machine.qemu": GROUND | BOARD | {"machine.controllers"},
+    "machine.qemu": GROUND | BOARD | {"machine.controllers", "machine.sectors"},
     "machine.vfio": GROUND | BOARD,
     "kernel": GROUND
     | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},

@@ -94,6 +94,20 @@ def test_two_kernels_do_not_share_a_log(path: Path) -> None:
     log.close()
 
 
+@pytest.mark.parametrize("size", [1, 512, 200_000])
+def test_a_file_that_is_something_else_is_left_as_it_is(tmp_path: Path, size: int) -> None:
+    disk = tmp_path / "disk.img"
+    disk.write_bytes(bytes(size))
+    with pytest.raises(UserError, match="something else in it than an audit; name another file"):
+        AuditLog(disk, rotate=1000)
+    assert disk.read_bytes() == bytes(size)
+
+
+def test_a_device_keeps_no_audit() -> None:
+    with pytest.raises(UserError, match="/dev/null: it is not a file; name another file"):
+        AuditLog(Path("/dev/null"))
+
+
 @contextmanager
 def full_at(size: int) -> Generator[None, None, None]:
     """No file of this process grows over so many bytes: what a disk that fills up looks like to a writer."""

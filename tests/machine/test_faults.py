@@ -50,6 +50,24 @@ def test_the_first_of_several_bad_sectors_is_met() -> None:
     assert [plan.due(Fault.MEDIA, NAME, range(40)) for _ in range(4)] == [10, 20, 30, None]
 
 
+@pytest.mark.parametrize(
+    "field",
+    [
+        "where=9-8",
+        "where=-1",
+        "where=x",
+        f"where={1 << 48}",
+        "times=-1",
+        "after=x",
+        "chance=2",
+        "seconds=nan",
+    ],
+)
+def test_a_field_that_means_nothing_is_refused_with_what_would_be_right(field: str) -> None:
+    with pytest.raises(UserError, match=f"^{field}: write "):
+        Rule.parse(f"media {field}")
+
+
 @given(st.integers())
 def test_the_same_seed_gives_the_same_faults(seed: int) -> None:
     def run() -> list[float | None]:
@@ -102,7 +120,7 @@ def test_a_rule_is_written_in_words() -> None:
         ("", "no fault"),
         ("burn", "one of slow ones lost late gone media"),
         ("lost 1f.2", "no PCI function"),
-        ("lost after=x", "after=x: invalid literal"),
+        ("lost after=x", "after=x: write a number"),
         ("lost colour=red", "one of function after times"),
     ],
 )

@@ -44,7 +44,14 @@ def test_a_fault_that_is_none() -> None:
     done = lux9("boot", "--fault", "fly")
     assert done.returncode == 1
     assert done.stderr.startswith("lux9 boot: 'fly' is no fault; one of slow")
-    for fault in ("media", "lost 00:1f.2", "media where=1-1000", "media where=1 times=3"):
+    wrong = (
+        "media",
+        "lost 00:1f.2",
+        "media where=1-1000",
+        "media where=1 times=3",
+        "media where=9-8",
+    )
+    for fault in wrong:
         done = lux9("boot", "--machine", "qemu", "--fault", fault)
         assert f"'{fault}' is no fault of QEMU's: it has `media where=FIRST-LAST`" in done.stderr
 
@@ -59,6 +66,9 @@ def test_sectors_go_bad_while_it_runs_and_are_mended(tmp_path: Path, machine_nam
                 assert len(f.pread((at - 4) * SECTOR, 4096)) in (3 * SECTOR, 4 * SECTOR)
                 with pytest.raises(RemoteError, match=f"failed at sector {at}: "):
                     f.pread(at * SECTOR, 4096)
+        for rule in ("media where=7-2", f"media where={1 << 63}", "media where=x"):
+            with pytest.raises(RemoteError, match="where="):
+                r.write("/dev/pci/ctl", f"fault {rule}")
         r.write("/dev/pci/ctl", "fault none")
         with r.client() as client:
             assert len(client.read("/dev/sdE0/data")) == 1 << 20

@@ -17,6 +17,7 @@ import fcntl
 import json
 import os
 import queue
+import stat
 import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -68,24 +69,38 @@ class AuditLog:
     def _open(self) -> int:
         fd = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+            self._take(fd)
+        except (OSError, UserError):
             os.close(fd)
-            raise UserError(
-                f"{self.path}: another kernel keeps its audit there; name another file with --audit"
-            ) from None
+            raise
         return fd
 
+    def _take(self, fd: int) -> None:
+        """Make it ours alone. Raises UserError."""
+        if not stat.S_ISREG(os.fstat(fd).st_mode):  # a device would be put aside like a file
+            raise self._not_there("it is not a file")
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise self._not_there("another kernel keeps its audit there") from None
+
+    def _not_there(self, why: str) -> UserError:
+        return UserError(f"{self.path}: {why}; name another file with --audit")
+
     def _last(self) -> tuple[str, int]:
-        """The chain to go on from, and the file's size; half a line, from a crash, is ended."""
+        """The chain to go on from, and the file's size; half a line, from a crash, is ended.
+
+        Raises UserError for a file that is somebody's, and has no line of an audit at its end.
+        """
         size = os.fstat(self.fd).st_size
         tail = os.pread(self.fd, 65536, max(0, size - 65536))
+        chain = next(_chains(tail), None)
+        if size and chain is None:
+            os.close(self.fd)
+            raise self._not_there("it has something else in it than an audit")
         if tail and not tail.endswith(b"\n"):
             size += os.write(self.fd, b"\n")
-        for line in reversed(tail.decode(errors="replace").splitlines()):
-            with contextlib.suppress(ValueError):
-                return unchained(line)[1], size
-        return START, size
+        return chain or START, size
 
     def add(self, line: str) -> None:
         """One JSON object. Never waits."""
@@ -159,6 +174,13 @@ class AuditLog:
         with contextlib.suppress(OSError):
             os.fsync(self.fd)
             os.close(self.fd)
+
+
+def _chains(tail: bytes) -> Iterator[str]:
+    """The chains of the lines at a file's end, the last one first."""
+    for line in reversed(tail.decode(errors="replace").splitlines()):
+        with contextlib.suppress(ValueError):
+            yield unchained(line)[1]
 
 
 def numbered(path: Path, n: int) -> Path:

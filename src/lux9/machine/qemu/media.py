@@ -10,28 +10,29 @@ import re
 from collections.abc import Mapping, Sequence
 
 from ...errors import BadArgument, UserError
+from ..sectors import sectors
 from .board import Medium, bad_sectors, below
 from .qmp import Monitor
 
 MOST = 256  # sectors: each is two rules
-RULE = re.compile(r"media\s+where=(?P<first>\w+)(?:-(?P<last>\w+))?(?:\s+times=(?P<times>[01]))?")
+RULE = re.compile(r"media\s+where=(?P<where>\S+)(?:\s+times=(?P<times>[01]))?")
 
 
 def rules(text: str) -> list[dict[str, object]]:
     """`media where=100-107`, once, or with `times=0` for ever, as rules of blkdebug. Raises UserError."""
     match = RULE.fullmatch(text.strip())
-    sectors = _sectors(match["first"], match["last"]) if match else range(0)
-    if match is None or not 0 < len(sectors) <= MOST:
+    bad = _sectors(match["where"]) if match else range(0)
+    if match is None or not 0 < len(bad) <= MOST:
         raise UserError(
             f"{text!r} is no fault of QEMU's: it has `media where=FIRST-LAST`, {MOST} sectors at most, once or "
             "with `times=0`; --machine sim has more"
         )
-    return bad_sectors(*sectors, once=match["times"] != "0")
+    return bad_sectors(*bad, once=match["times"] != "0")
 
 
-def _sectors(first: str, last: str | None) -> range:
+def _sectors(text: str) -> range:
     try:
-        return range(int(first, 0), int(last or first, 0) + 1)
+        return sectors(text)
     except ValueError:
         return range(0)
 
@@ -42,28 +43,39 @@ class Media:
     def __init__(self, media: Sequence[Medium]) -> None:
         named = {f"disk{n}": medium for n, medium in enumerate(media)}
         self.disks = {name: m for name, m in named.items() if m.can_be_spoilt}
-        self.count = 0
+        self.count = 0  # of changes, each with nodes of a name of its own
+        self.nodes: dict[str, str] = {}  # that of blkdebug, where one was put in
         self.extra: list[Mapping[str, object]] = []
 
     async def spoil(self, monitor: Monitor, text: str) -> None:
         """One more fault, of all disks; `none` takes those of the run away. Raises UserError, BadArgument."""
-        self.extra = [] if text.strip() == "none" else [*self.extra, *rules(text)]
+        extra = [] if text.strip() == "none" else [*self.extra, *rules(text)]
         if not self.disks:
             raise BadArgument(
                 f"fault {text}: no disk of this machine can be spoilt while it runs: that takes a --disk, without "
                 "--read-only"
             )
-        old, self.count = self.count, self.count + 1
+        self.count += 1
         for name, medium in self.disks.items():
-            await self._put(monitor, name, medium)
-            if old:
-                await monitor.do("blockdev-del", node_name=f"{name}-bad{old}")
+            made = await self._put(monitor, name, medium, [*medium.faults, *extra])
+            before, self.nodes[name] = self.nodes.get(name), made
+            if before:
+                await monitor.do("blockdev-del", node_name=before)
+        self.extra = extra
 
-    async def _put(self, monitor: Monitor, name: str, medium: Medium) -> None:
+    async def _put(
+        self, monitor: Monitor, name: str, medium: Medium, faults: Sequence[Mapping[str, object]]
+    ) -> str:
+        """A new node between a disk's format and its file, by name. One that QEMU refuses changes nothing."""
         made = f"{name}-bad{self.count}"
         node: dict[str, object] = {"driver": "blkdebug", "node-name": made, "image": below(name)}
-        if faults := [dict(rule) for rule in (*medium.faults, *self.extra)]:
-            node["inject-error"] = faults
+        if faults:
+            node["inject-error"] = [dict(rule) for rule in faults]
         await monitor.command("blockdev-add", node)
         disk = {"driver": medium.format, "node-name": name, "read-only": False, "file": made}
-        await monitor.command("blockdev-reopen", {"options": [disk]})
+        try:
+            await monitor.command("blockdev-reopen", {"options": [disk]})
+        except BadArgument:
+            await monitor.do("blockdev-del", node_name=made)
+            raise
+        return made

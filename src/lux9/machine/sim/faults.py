@@ -14,6 +14,7 @@ from typing import Any, NamedTuple
 from ...arch.pci import bdf, bdf_text
 from ...errors import UserError
 from ...models.pci import Fault
+from ..sectors import sectors
 
 
 @dataclass(frozen=True)
@@ -68,19 +69,30 @@ class Rule:
         return self.first(where) if self.kind is Fault.MEDIA else self.seconds
 
 
-def _range(text: str) -> range:
-    first, _, last = text.partition("-")
-    return range(int(first, 0), int(last or first, 0) + 1)
+def _number(text: str) -> int:
+    if not text.isdecimal():
+        raise ValueError("write a number of 0 or more")
+    return int(text)
+
+
+def _least(text: str, most: float, what: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= most:  # nor NaN
+        raise ValueError(f"write {what}")
+    return number
 
 
 KINDS = {kind.value: kind for kind in Fault}
 READERS: dict[str, Callable[[str], object]] = {
     "function": lambda text: bdf_text(bdf(text)),
-    "after": int,
-    "times": int,
-    "seconds": float,
-    "chance": float,
-    "where": _range,
+    "after": _number,
+    "times": _number,
+    "seconds": lambda text: _least(text, 86_400, "seconds, 0 to 86400"),
+    "chance": lambda text: _least(text, 1, "a probability, 0 to 1"),
+    "where": sectors,
 }
 
 
