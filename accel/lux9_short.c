@@ -20,7 +20,7 @@
 #include <unistd.h>
 
 enum { Tgetattr = 24, Twalk = 110, Tread = 116, Rread, Tclunk = 120, Rclunk, Tstat = 124 };
-enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, READ = 23, DATA = 11, COPY = 8192, OUT = 1 << 16 };
+enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, GETATTR = 19, READ = 23, DATA = 11, COPY = 8192, OUT = 1 << 16 };
 #define INTERFACE 1 /* as in lux9.ninep.short */
 #define NOFID 0xffffffffu
 #define CROWDED 40000 /* ns that a yield takes where others run than the client */
@@ -209,6 +209,8 @@ static int miss(void) {
 }
 
 static int do_stat(struct turn *t, const uint8_t *m, Py_ssize_t size, unsigned tag, PyObject *f) {
+	if (size != (m[4] == Tstat ? FID : GETATTR)) /* else it is wrong, whatever is kept */
+		return LONG;
 	PyObject *body = kept(t, f, told_, m + FID, size - FID);
 	if (!body)
 		return miss();

@@ -9,16 +9,17 @@ from hypothesis import strategies as st
 from lux9.tree import Dir, File, Raw, entries, raw, text
 from lux9.wire import linux as l, messages as m, unix as u
 from lux9.wire.codec import NOFID, NOTAG, Message
+from lux9.wire.dialects import SPOKEN
 from lux9.wire.steady import changed
 from tests.ninep.rig import Memory
 
-VERSIONS = ("9P2000", "9P2000.u", "9P2000.L")
+VERSIONS = tuple(SPOKEN)
 
 
 def hello(version: str) -> bytes:
     """Version and attach."""
     attach: Message = m.Tattach(0, NOFID, "me", "")
-    if version != "9P2000":
+    if SPOKEN[version].types[attach.number] is u.Tattach:
         attach = u.Tattach(0, NOFID, "me", "", 0)
     return m.Tversion(8192, version).encode(NOTAG) + attach.encode(1)
 

@@ -84,6 +84,18 @@ def test_however_the_bytes_arrive(
     assert _fed(quick, bytes(data), cuts) == _fed(slow, bytes(data), [len(data)])
 
 
+@pytest.mark.parametrize("request_", [m.Tstat(0), l.Tgetattr(0, l.GETATTR_ALL)])
+def test_what_was_asked_as_another_message_is_not_its_answer(request_: Message) -> None:
+    """The dialect that has Tstat and Tgetattr: each with the other's length is wrong, whatever is kept."""
+    other = m.Tstat.number ^ l.Tgetattr.number ^ request_.number
+    data = request_.encode(7)
+    odd = data[:4] + bytes([other]) + data[5:]
+    quick, slow = both("9P2000.lux9")
+    for side in (quick, slow):
+        assert side.say(data)[4] == request_.number + 1
+    assert _fed(quick, data + odd, [99]) == _fed(slow, data + odd, [99])
+
+
 def _fed(side: Side, data: bytes, cuts: list[int]) -> tuple[bytes, str]:
     """The answers, and the error that ended it; a message that is not whole waits for its rest."""
     got, have, at, turn = b"", b"", 0, 0

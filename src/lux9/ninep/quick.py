@@ -78,6 +78,10 @@ class Shortcuts(Replies):
         if size < BEHIND:
             return False
         _, kind, _, number = FID(buf, at)
+        if (
+            size != TOLD[kind]
+        ):  # a Tstat's bytes may be all that is right of a Tgetattr, and both may be kept
+            return False
         f = self.fids.get(number)
         if f is None or f.spot is None or f.spot.epoch != EPOCH.count:
             return False
@@ -141,4 +145,4 @@ class Shortcuts(Replies):
         return f.spot
 
 
-TOLD = {m.Tstat.number, l.Tgetattr.number}
+TOLD = {kind.number: kind.head.size for kind in (m.Tstat, l.Tgetattr)}
