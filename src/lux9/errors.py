@@ -8,8 +8,10 @@ only gets text can find the number again.
 from __future__ import annotations
 
 import errno as e
+import signal
 from typing import ClassVar
 
+SIGNALS = {s.value: s.name for s in signal.Signals}
 PLAN9: dict[int, str] = {
     e.EPERM: "permission denied",
     e.ENOENT: "file does not exist",
@@ -245,6 +247,11 @@ def number_of(error: BaseException) -> int:
     if isinstance(error, OSError) and error.errno in PLAN9:
         return error.errno
     return e.EIO
+
+
+def signal_name(number: int) -> str:
+    """`SIGKILL`; a real-time one has no name: `signal 37` (signal(7))."""
+    return SIGNALS.get(number, f"signal {number}")
 
 
 def text_of(error: BaseException) -> str:

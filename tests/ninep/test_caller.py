@@ -13,9 +13,12 @@ from lux9.ninep.caller import Caller
 from lux9.ninep.paths import Paths, names
 from lux9.pending import Pending
 from lux9.wire import messages as m
-from lux9.wire.codec import NOTAG, Message
+from lux9.wire.codec import NOTAG, Dialect, Message
+from lux9.wire.dialects import LUX9
+from lux9.wire.linux import LINUX
 from lux9.wire.messages import P9, Qid
 from lux9.wire.node import Bytes
+from lux9.wire.unix import UNIX
 
 QID = Qid(0, 0, 1)
 
@@ -154,6 +157,17 @@ class TestAnswers:
     def test_a_server_s_last_word(self, caller: Caller, wire: Script) -> None:
         with pytest.raises(ProtocolError, match="go away"):
             caller.receive(memoryview(m.Rerror("go away").encode(NOTAG)))
+
+    @pytest.mark.parametrize("dialect", [P9, UNIX, LINUX, LUX9], ids=lambda d: d.version)
+    def test_a_server_of_another_dialect_refuses_in_its_own(self, dialect: Dialect) -> None:
+        """Before one is agreed on, there is no number in an Rerror that could be asked for."""
+        caller = Caller(dialect=dialect)
+        wire = Script(caller)
+        started = caller.start()
+        caller.flush()
+        wire.say(NOTAG, m.Rerror("no more room"))
+        with pytest.raises(RemoteError, match="no more room"):
+            started.result()
 
     def test_errors_keep_their_number(self, caller: Caller, wire: Script) -> None:
         pending = caller.read(1, 0, 4)

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, cast
 from ..errors import PLAN9, BadArgument, NotSupported, RemoteError
 from ..pending import Maybe, Pending, gather, rescued
 from ..wire import linux as l, messages as m, unix as u
-from ..wire.codec import NOFID, Dialect, Message
+from ..wire.codec import NOFID, DecodeError, Dialect, Message
 from ..wire.dialects import LUX9
 from ..wire.linux import LINUX, Entry
 from ..wire.messages import DMDIR, OEXEC, ORCLOSE, OTRUNC, Qid, Stat
@@ -35,7 +35,10 @@ def refusal(dialect: Dialect, kind: int, buf: memoryview, at: int, end: int) -> 
     if kind == l.Rlerror.number:  # some servers refuse a Tversion so, before there is a dialect
         said: Any = l.Rlerror.parse(buf, at, end)
         return RemoteError(PLAN9.get(said.ecode) or os.strerror(said.ecode).lower(), said.ecode)
-    said = dialect.parse(kind, buf, at, end)
+    try:
+        said = dialect.parse(kind, buf, at, end)
+    except DecodeError:  # or in the plain way, which needs none
+        said = m.Rerror.parse(buf, at, end)
     return RemoteError(said.ename, getattr(said, "errno", 0) or None)
 
 

@@ -24,7 +24,7 @@ from ..ninep.session import Session
 from ..ninep.wires import DirectWire
 from ..pending import Maybe, void
 from ..wire.node import Node
-from .spawn import GRACE
+from .spawn import GRACE, ending
 from .stanza import Stanza
 
 
@@ -37,6 +37,7 @@ class Inside:
         self, kernel: Kernel, life: Life, name: str, stanza: Stanza, variables: Mapping[str, str]
     ) -> None:
         self.kernel, self.life, self.name, self.stanza = kernel, life, name, stanza
+        main = _main(stanza.module)
         self.loop = asyncio.get_running_loop()
         self.ended: asyncio.Future[str] = self.loop.create_future()
         self.served: asyncio.Future[None] = self.loop.create_future()
@@ -45,7 +46,7 @@ class Inside:
         client.attach_loop(self.loop)
         self.environment = Environment(client, self._arena(), variables, self._serve)
         self.client = client
-        self.task = asyncio.ensure_future(_main(stanza.module)(self.environment))
+        self.task = asyncio.ensure_future(main(self.environment))
         self.task.add_done_callback(self._done)
 
     def _arena(self) -> Arena:
@@ -95,7 +96,7 @@ class Inside:
         self.environment.stop(self.task)
         await asyncio.wait([self.ended], timeout=GRACE)
         self.task.cancel()
-        return await self.ended
+        return await ending(self.ended)
 
 
 class _Owner:

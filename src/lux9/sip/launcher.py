@@ -175,6 +175,8 @@ class Launcher:
     async def _start(self, sip: Sip) -> bool:
         if sip.running:
             raise Busy(f"{sip.name} is {sip.state}")
+        if self.supervisor.closed:
+            raise Busy(f"{sip.name} is not started: lux9 is ending")
         self.enter(sip, "starting")
         sip.starts += 1
         sip.pulled = sip.suspended = False
@@ -184,15 +186,17 @@ class Launcher:
         sip.over.clear()
         same = [s for s in self.sips if s.stanza.name == sip.stanza.name]
         try:
-            await asyncio.wait_for(self.starter.bring_up(sip, same.index(sip)), READY)
+            async with asyncio.timeout(READY):
+                await self.starter.bring_up(sip, same.index(sip))
         except asyncio.CancelledError:
-            if sip.child is None:
-                self._never_was(sip, "given up")
+            self._given_up(sip)
             raise
-        except (TimeoutError, Lux9Error) as error:
-            slow = f"not ready after {READY:g} s"
-            why = slow if isinstance(error, TimeoutError) else str(error) or text_of(error)
-            await self._failed(sip, why)
+        except TimeoutError:
+            await self._failed(sip, f"not ready after {READY:g} s")
+            return False
+        except Exception as error:  # whatever it is, the start is over, and can be made again
+            said = str(error) if isinstance(error, Lux9Error) else ""
+            await self._failed(sip, said or text_of(error))
             return False
         if sip.state == "starting":
             self.ready(sip)
@@ -263,6 +267,14 @@ class Launcher:
             self._never_was(sip, why)
         sip.reason = sip.reason or why
         self.kernel.console.log(f"{sip.name}: cannot serve {sip.binding or '-'}: {why}")
+
+    def _given_up(self, sip: Sip) -> None:
+        """Nobody waits for a start any more: it ends, and stays so."""
+        if sip.child is not None:
+            self.task(self.stop(sip, "given up"))
+        elif sip.running:
+            self.enter(sip, "stopping")
+            self._never_was(sip, "given up")
 
     def _never_was(self, sip: Sip, why: str) -> None:
         """A start that ended before there was a process."""

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from ..errors import Lux9Error, NotSupported, UserError
+from ..errors import Disconnected, Lux9Error, NotSupported, ServiceDown, UserError
 from ..kernel.dev.proc import Life
 from ..kernel.group import Group
 from ..kernel.kernel import Kernel
@@ -22,6 +22,7 @@ from .server import Sip
 from .spawn import ARENA, CLIENT, SERVICE, Child, pair
 from .visitors import Visitor
 
+HUNG_UP = (Disconnected, ServiceDown)
 Ended = Callable[[Sip, Life, str], None]
 
 
@@ -135,14 +136,19 @@ async def _or_end(ended: asyncio.Future[str], ready: asyncio.Future[None]) -> No
     either: set[asyncio.Future[Any]] = {ended, ready}
     try:
         await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-        if ready.done() and ready.exception() is None:
+        wrong = ready.exception() if ready.done() else None
+        if ready.done() and wrong is None:
             return
-        if not ended.done():
-            await asyncio.wait([ended], timeout=1.0)  # it hung up; let it say why
+        if isinstance(wrong, HUNG_UP):
+            await asyncio.wait([ended], timeout=1.0)  # let it say why
     finally:  # also when the start is given up
         ready.cancel()
         ready.add_done_callback(lambda f: f.cancelled() or f.exception())
-    raise Lux9Error(ended.result() if ended.done() else "its service hung up before it was ready")
+    if ended.done():
+        raise Lux9Error(ended.result())
+    if wrong is None or isinstance(wrong, HUNG_UP):
+        raise Lux9Error("its service hung up before it was ready")
+    raise wrong
 
 
 def namespace(sip: Sip) -> Group:

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import ClassVar
 
-from ..errors import NotSupported, UserError
+from ..errors import NotSupported, UserError, signal_name
 from ..kernel.process import Limits
 from .output import Output
 from .processes import tree
@@ -81,17 +81,22 @@ class Child:
     async def stop(self) -> str:
         """Ask it to end, then make it; how it ended."""
         self.signal(signal.SIGTERM)
-        try:
-            return await asyncio.wait_for(asyncio.shield(self.ended), GRACE)
-        except TimeoutError:
+        await asyncio.wait([self.ended], timeout=GRACE)
+        if not self.ended.done():
             self.signal(signal.SIGKILL)
-            return await self.ended
+        return await ending(self.ended)
+
+
+async def ending(ended: asyncio.Future[str]) -> str:
+    """How it ended, once it has. Whoever gives up waiting takes that from nobody else."""
+    await asyncio.wait([ended])
+    return ended.result()
 
 
 def reason(status: int) -> str:
     """A wait status in words."""
     if os.WIFSIGNALED(status):
-        return f"killed by {signal.Signals(os.WTERMSIG(status)).name}"
+        return f"killed by {signal_name(os.WTERMSIG(status))}"
     return f"exited with status {os.WEXITSTATUS(status)}"
 
 

@@ -125,7 +125,8 @@ class Supervisor:
         sip.asked_at = began = time.monotonic()
         try:
             service = posted.service
-            await asyncio.wait_for(service.caller.stat(service.root_fid), self.pace.limit)
+            async with asyncio.timeout(self.pace.limit):
+                await service.caller.stat(service.root_fid)
         except TimeoutError:
             if time.monotonic() - began < self.pace.limit + 1.0:  # else it was we who were late
                 return f"it did not answer a probe within {self.pace.limit:g} s"

@@ -16,6 +16,7 @@ from ..kernel.kernel import Kernel
 from ..kernel.process import Limits, Process
 from ..kernel.services import Terms
 from .server import Sip
+from .spawn import ending
 
 READY = 30.0  # seconds that a driver has to answer its first request
 GONE = "its connection ended"
@@ -47,7 +48,7 @@ class Visitor:
     async def stop(self) -> str:
         """Hang up; how it ended."""
         self.signal(0)
-        return await self.ended
+        return await ending(self.ended)
 
 
 class House(Protocol):

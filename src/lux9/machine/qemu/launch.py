@@ -19,7 +19,7 @@ import subprocess
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from ...errors import UserError
+from ...errors import UserError, signal_name
 
 ROM_SIZE, RESET = 64 << 10, 0xFFF0  # the processor starts 16 bytes below 4 GiB
 HALT = bytes((0xFA, 0xF4, 0xEB, 0xFD))  # cli; hlt; jmp to the hlt
@@ -143,7 +143,7 @@ class Child:
         except subprocess.TimeoutExpired:
             return "QEMU hung up"
         how = (
-            f"was killed by {signal.Signals(-status).name}"
+            f"was killed by {signal_name(-status)}"
             if status < 0
             else f"exited with status {status}"
         )
