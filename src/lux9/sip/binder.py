@@ -49,6 +49,7 @@ class Binder:
     def __init__(self, house: House) -> None:
         self.house = house
         self.passed: dict[tuple[str, str], str] = {}  # by stanza and path
+        self.turns: dict[str, asyncio.Lock] = {}  # by stanza: held while one for a file is chosen
         house.kernel.hardware.watchers.append(self._machine_says)
         house.kernel.hardware.bus.changed = self._bus_changed
 
@@ -92,9 +93,17 @@ class Binder:
         paths = await self.house.matching.paths(service) if stanzas else []
         sources = {path: self.house.matching.source(path) for path in paths}
         for stanza in stanzas:
-            mine = [sip for sip in self.house.sips if sip.stanza.name == stanza.name]
+            mine = self._of(stanza)
             if not (back and any(s.source.startswith(f"#s/{service}/") for s in mine)):
-                self.house.task(self._serve_first(stanza, mine, sources))
+                self.house.task(self._in_turn(stanza, sources))
+
+    def _of(self, stanza: Stanza) -> list[Sip]:
+        return [sip for sip in self.house.sips if sip.stanza.name == stanza.name]
+
+    async def _in_turn(self, stanza: Stanza, sources: Mapping[str, str]) -> None:
+        """One service's files after the other's: of those that come at once, one is served."""
+        async with self.turns.setdefault(stanza.name, asyncio.Lock()):
+            await self._serve_first(stanza, self._of(stanza), sources)
 
     async def _serve_first(
         self, stanza: Stanza, mine: Sequence[Sip], sources: Mapping[str, str]
