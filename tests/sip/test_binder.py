@@ -23,11 +23,12 @@ async def came(r: Rig, monkeypatch: pytest.MonkeyPatch, *services: str) -> None:
         await asyncio.sleep(0)  # it is read, and meanwhile the other's, too
         return "it has no magic" if "bad" in source else ""
 
+    def source(path: str) -> str:
+        return path.replace("/x/", "#s/")
+
     monkeypatch.setattr(r.launcher.matching, "paths", paths)
     monkeypatch.setattr(r.launcher.matching, "lacks", lacks)
-    monkeypatch.setattr(
-        r.launcher.matching, "source", lambda path: path.replace("/x/", "#s/"), raising=True
-    )
+    monkeypatch.setattr(r.launcher.matching, "source", source)
     binder = r.launcher.binder
     await asyncio.gather(*(binder.look_for_files(service, False) for service in services))
     await r.launcher.settle()
