@@ -93,6 +93,13 @@ class TestCat:
         assert (result.exit_code, result.stdout) == (1, "")
         assert "/mem: bad argument: there are no 4 bytes at 0x7ffffff0" in result.stderr
 
+    def test_no_output_at_all(self, served: Served) -> None:
+        line = 'exec "$@" >&-'
+        done = subprocess.run(
+            ["sh", "-c", line, "-", *PROGRAM, "cat", "/ctl"], capture_output=True, timeout=LIMIT
+        )
+        assert (done.returncode, done.stderr) == (0, b"")
+
     @pytest.mark.parametrize("command", [["cat", "/mem"], ["ls", "/"]])
     def test_an_output_that_is_full_is_named(self, served: Served, command: list[str]) -> None:
         with Path("/dev/full").open("wb") as full:

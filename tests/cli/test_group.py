@@ -83,6 +83,16 @@ def test_a_plain_command_starts_without_what_it_does_not_need(args: list[str]) -
     assert done.stderr.splitlines()[-1] == ""
 
 
+@pytest.mark.parametrize("args", ["--help", "cat --help", "version"])
+@pytest.mark.parametrize(("where", "status"), [(">/dev/full", 1), (">&-", 0), ("<&- >&- 2>&-", 0)])
+def test_an_output_that_takes_nothing(args: str, where: str, status: int) -> None:
+    words = f"{sys.executable} -m lux9 {args} {where}"
+    done = subprocess.run(["sh", "-c", words], capture_output=True, text=True, check=False)
+    assert done.returncode == status
+    told = ": standard output: No space left on device\n"
+    assert done.stderr in ([f"lux9{told}", f"lux9 {args.split()[0]}{told}"] if status else [""])
+
+
 class TestMistakes:
     def test_an_unknown_command(self, lux9: Run) -> None:
         result = lux9("fly")

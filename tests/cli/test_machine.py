@@ -118,3 +118,5 @@ def test_the_walk_by_hand(lux9: Run, machine: str) -> None:
         "lux9 put: /dev/pci/ctl: bad argument: unknown command 'fly'; "
         "known: rescan; plug CARD; unplug FUNCTION; fault RULE\n"
     )
+    missing = lux9("-a", machine, "put", "/dev/pci/ctl", "unplug 0000:00:19.0").stderr
+    assert missing.startswith("lux9 put: /dev/pci/ctl: file does not exist: 0000:00:19.0 has no ")

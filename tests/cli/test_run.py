@@ -137,6 +137,8 @@ def test_its_status_is_ours(kernel: Running, script: str, status: int) -> None:
     ("words", "status", "said"),
     [
         (["--", "no-such-program"], 127, "lux9 run: no-such-program: not found\n"),
+        (["--", "/dev/null"], 126, "lux9 run: /dev/null: cannot be executed; a file that can"),
+        (["--", "/"], 126, "lux9 run: /: cannot be executed"),
         (["--bind", "0000:00:09.0", "true"], 1, "no such function; lux9 lspci lists them"),
         (["--capability", "everything", "true"], 2, "'everything' is not one of"),
         ([], 2, "Missing argument"),
@@ -146,6 +148,17 @@ def test_refused(kernel: Running, words: list[str], status: int, said: str) -> N
     done = run(kernel, *words)
     assert done.returncode == status
     assert said in done.stderr
+
+
+def test_a_working_directory_that_was_removed(kernel: Running, tmp_path: Path) -> None:
+    gone = tmp_path / "gone"
+    line = 'mkdir "$1"; cd "$1"; rmdir "$1"; shift; exec "$@"'
+    words = ["sh", "-c", line, "-", str(gone), *command(kernel, "true")]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, timeout=LIMIT)
+    assert done.returncode == 1
+    assert done.stderr == (
+        "lux9 run: the working directory was removed; change to one that is there\n"
+    )
 
 
 def test_no_kernel() -> None:

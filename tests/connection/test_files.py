@@ -141,5 +141,10 @@ def test_refusals_are_python_s_own(tree: RemoteTree) -> None:
     assert caught.value.errno == 2
     with pytest.raises(PermissionError):
         tree.open("/event", "w")
+    for mode in ("r", "rb", "rb+", "w"):
+        with pytest.raises(IsADirectoryError, match=r"file is a directory: .*/n001"):
+            tree.open("/n001", mode)
+    with pytest.raises(IsADirectoryError):
+        tree.read_bytes("/n001")
     with pytest.raises(OSError, match="0x300 is outside"), tree.raw("/mem", "r+") as f:
         f.pwrite(b"x", 0x300)

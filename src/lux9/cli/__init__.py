@@ -8,6 +8,7 @@ not an error worth a word.
 from __future__ import annotations
 
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -65,8 +66,9 @@ class Failed(click.ClickException):
 
     def show(self, file: Any = None) -> None:
         """On stderr."""
+        who = f"lux9 {self.command}".rstrip()
         for line in self.message.splitlines() or [""]:
-            click.echo(f"lux9 {self.command}: {line}", file=file, err=True)
+            click.echo(f"{who}: {line}", file=file, err=True)
 
 
 def _ours_first(path: str) -> str:
@@ -81,6 +83,20 @@ def _told(error: Exception) -> str:
     if isinstance(error, OSError) and (error.filename or error.errno in FULL):
         return f"{error.filename or 'standard output'}: {error.strerror}"
     return text_of(error)
+
+
+def _empty(fd: int, mode: str) -> io.TextIOWrapper:
+    return io.TextIOWrapper(io.FileIO(fd, mode, closefd=False))
+
+
+def _three_files() -> None:
+    """Standard input, output and error are there: what we open next must not get the number of one that is closed."""
+    while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
+        os.set_inheritable(fd, True)
+    os.close(fd)
+    sys.stdin = sys.stdin or _empty(0, "r")
+    sys.stdout = sys.stdout or _empty(1, "w")
+    sys.stderr = sys.stderr or _empty(2, "w")
 
 
 class Commands(click.Group):
@@ -122,12 +138,17 @@ class Commands(click.Group):
         """Run the command line, and end with its status."""
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+        _three_files()
         os.environ["PATH"] = _ours_first(os.environ.get("PATH", os.defpath))
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
+        except OSError as error:  # of `lux9 --help`, where no command was invoked yet
+            failed = Failed("", _told(error))
+            failed.show()
+            sys.exit(failed.exit_code)
         except click.Abort:
             click.echo(err=True)
             sys.exit(INTERRUPTED)

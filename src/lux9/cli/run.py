@@ -27,7 +27,10 @@ from . import where
 ROOMS = ("pci", "mem", "io", "irq", "dma")  # of /dev, what is shown to the program
 NAMES = tuple(str(cap.name).lower() for cap in Cap)
 LEVELS = [Level.PROCESS.word, Level.SANDBOX.word]
-MISSING = 127  # a shell's status for a program that cannot be started
+MISSING, NO_PROGRAM = (
+    127,
+    126,
+)  # a shell's status for what is not there, and what cannot be executed
 Command = Callable[..., Any]
 ENDING = 10.0  # seconds that the mount may take to go
 
@@ -92,8 +95,10 @@ def within(
         raise UserError("bwrap is missing; apt-get install bubblewrap")
     words, named = bubblewrap.shown(command)
     if shutil.which(words[0]) is None:
-        click.echo(f"lux9 run: {command[0]}: not found", err=True)
-        return MISSING
+        there = Path(words[0]).exists()
+        why = "cannot be executed; a file that can is `chmod +x`" if there else "not found"
+        click.echo(f"lux9 run: {command[0]}: {why}", err=True)
+        return NO_PROGRAM if there else MISSING
     with mounted(_orders(command, capabilities, functions)) as top:
         devices = {name: top / "dev" / name for name in ROOMS if _there(top / "dev" / name)}
         for name in functions:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import Disconnected, Lux9Error, number_of, text_of
+from ..errors import PLAN9, Disconnected, Lux9Error, UserError, number_of, text_of
 from ..ninep.client import Client
 from ..ninep.default import default_address
 from ..ninep.restore import Line
@@ -36,10 +36,13 @@ def dialled() -> Client:
 
 def told(path: str, error: Lux9Error) -> str:
     """What went wrong with a path, and for a missing file where to look."""
+    if isinstance(error, UserError):
+        return str(error)
     text = text_of(error)
     if number_of(error) == errno.EISDIR:
         return f"{path}: file is a directory; `lux9 ls {path}` lists it"
-    if number_of(error) != errno.ENOENT:
+    missing = text.removeprefix(PLAN9[errno.ENOENT]).removeprefix(": ")
+    if number_of(error) != errno.ENOENT or missing not in path:  # what is missing is something else
         return text if path in text else f"{path}: {text}"
     above = path.rstrip("/").rpartition("/")[0] or "/"
     return f"{path}: file does not exist; `lux9 ls {above}` shows what is there"
@@ -47,7 +50,8 @@ def told(path: str, error: Lux9Error) -> str:
 
 def each(paths: Iterable[str], act: Callable[[str], object]) -> None:
     """Do it for each path; one that fails is told of, and the others are done. Ends with status 1 then."""
-    command = click.get_current_context().info_name
+    context = click.get_current_context()
+    command = context.command_path.removeprefix(context.find_root().command_path).strip()
     failed = False
     for path in paths:
         try:

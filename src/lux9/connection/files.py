@@ -14,7 +14,7 @@ from typing import IO, Any, cast
 
 from typing_extensions import override
 
-from ..errors import RemoteError
+from ..errors import IsADirectory, RemoteError
 from ..ninep.client import File
 from ..wire.messages import KEEP, ORDWR, OREAD, OTRUNC, OWRITE
 from ..wire.node import Bytes
@@ -181,8 +181,16 @@ def _open(shared: Shared, path: str, mode: str) -> tuple[int, File]:
             if letter == "r" or error.number != errno.ENOENT:
                 raise
         else:
-            return length, shared.open(path, way | MODES[letter])
+            return length, no_directory(shared.open(path, way | MODES[letter]), path)
     return 1, shared.create(path, 0o666, way)
+
+
+def no_directory(file: File, path: str) -> File:
+    """An open file that can be read as one, which a directory cannot. Raises IsADirectory."""
+    if file.qid.is_dir:
+        file.close()
+        raise IsADirectory(path)
+    return file
 
 
 def to_write(shared: Shared, path: str) -> File:

@@ -12,7 +12,7 @@ from ..ninep.aclient import AsyncClient
 from ..ninep.default import default_address
 from ..ninep.wires import dial
 from ..wire.messages import DMDIR, KEEP, OREAD, P9, Stat
-from .files import RemoteFile, opened, to_write
+from .files import RemoteFile, no_directory, opened, to_write
 from .follow import Follower
 from .path import RemotePath
 from .shared import Shared
@@ -89,8 +89,8 @@ class RemoteTree:
 
     def read_bytes(self, path: str) -> bytes:
         """A whole file."""
-        with self.shared.turn(path=path):
-            return self.shared.read(path)
+        with self.shared.turn(path=path), no_directory(self.shared.open(path), path) as file:
+            return file.read()
 
     def read_text(self, path: str, encoding: str = "utf-8") -> str:
         """A whole file."""

@@ -1,6 +1,9 @@
 """Raw images as disks: data goes between the file and the caller's memory, with no copy of ours.
 
-A machine that may write holds an exclusive lock on the image (flock), readers a shared one.
+A machine that may write has the image to itself, those that only read share it. The locks are those that QEMU takes
+(block/file-posix.c, `raw_check_lock_bytes`), so that a machine of its kind and one of ours keep off each other: for
+each permission that is used a byte is locked for reading, for each that nobody else may use another one; it is taken
+when nobody else has locked the byte opposite.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import errno
 import fcntl
 import os
 import stat
+import struct
 import zlib
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +24,9 @@ SECTOR = 512
 _IOV_MAX = os.sysconf("SC_IOV_MAX")
 _PUNCH_HOLE = 0x01 | 0x02  # FALLOC_FL_KEEP_SIZE | FALLOC_FL_PUNCH_HOLE, fallocate(2)
 _NO_HOLES = (errno.EOPNOTSUPP, errno.ENOSYS, errno.ENODEV)  # TRIM is advice: it may go unheard
+_READ, _WRITE = 0, 1  # QEMU's permissions, BLK_PERM_…
+_USED, _KEPT = 100, 200  # where the bytes for them are
+_FLOCK = struct.Struct("hhqqi4x")  # struct flock, fcntl(2): type whence start len pid
 _libc = ctypes.CDLL(None, use_errno=True)
 
 Vector = Callable[[int, Sequence[memoryview], int], int]  # os.preadv or os.pwritev
@@ -183,15 +190,20 @@ def _measure(path: Path, fd: int) -> int:
 
 
 def _lock(path: Path, fd: int, read_only: bool) -> None:
-    how = fcntl.LOCK_SH if read_only else fcntl.LOCK_EX
-    try:
-        fcntl.flock(fd, how | fcntl.LOCK_NB)
-    except BlockingIOError:
+    mine = [_USED + _READ, *(() if read_only else (_USED + _WRITE,)), _KEPT + _WRITE]
+    for byte in mine:
+        _byte(fd, fcntl.F_OFD_SETLK, fcntl.F_RDLCK, byte)
+    against = [_USED + _WRITE, *(() if read_only else (_KEPT + _WRITE,)), _KEPT + _READ]
+    if any(_byte(fd, fcntl.F_OFD_GETLK, fcntl.F_WRLCK, byte) for byte in against):
         hint = (
             "stop the other machine"
             if read_only
             else "stop it, or open the image read-only in both"
         )
-        raise UserError(
-            f"disk image {path}: in use by another machine; {hint} (who: lsof {path})"
-        ) from None
+        raise UserError(f"disk image {path}: in use by another machine; {hint} (who: lsof {path})")
+
+
+def _byte(fd: int, command: int, kind: int, at: int) -> bool:
+    """Lock a byte of the open file, or ask; whether somebody else's lock is against it."""
+    flock = fcntl.fcntl(fd, command, _FLOCK.pack(kind, os.SEEK_SET, at, 1, 0))
+    return command == fcntl.F_OFD_GETLK and bool(_FLOCK.unpack(flock)[0] != fcntl.F_UNLCK)

@@ -9,10 +9,12 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
+from lux9.models.disk import Disk
 from tests.machine.qemu.system import image, needs_qemu
 
 pytestmark = needs_qemu
@@ -44,6 +46,21 @@ def test_a_file_of_a_disk(ext4: Path) -> None:
     done = lux9(
         "boot", "--machine", "qemu", "--disk", str(ext4), "--exec", "lux9 cat /root/hello.txt"
     )
+    assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
+
+
+def test_an_image_is_in_one_machine_of_either_kind_or_only_read(ext4: Path) -> None:
+    words = ("boot", "--machine", "qemu", "--disk", str(ext4))
+    inside = f"lux9 boot --disk {ext4} --exec true; lux9 boot --disk {ext4} --read-only --exec true"
+    done = lux9(*words, "--exec", inside)
+    assert done.stderr.count(f"lux9 boot: disk image {ext4}: in use by another machine") == 2
+    with closing(Disk(ext4)):
+        done = lux9(*words, "--exec", "true")
+        assert "Is another process using the image" in done.stderr
+        done = lux9(*words, "--read-only", "--exec", "true")
+        assert "Is another process using the image" in done.stderr
+    with closing(Disk(ext4, read_only=True)):
+        done = lux9(*words, "--read-only", "--exec", "lux9 cat /root/hello.txt")
     assert (done.returncode, done.stdout, done.stderr) == (0, "hello\n", "")
 
 

@@ -9,6 +9,7 @@ import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from ...errors import UserError
 from . import bubblewrap
 from .level import Level
 
@@ -25,7 +26,10 @@ def arguments(
     level: Level, command: Sequence[str], devices: Mapping[str, Path], named: Sequence[str] = ()
 ) -> list[str]:
     """The whole command line. `devices` are what is in /dev, by name; `named` are files that it sees besides."""
-    here = Path.cwd()
+    try:
+        here = Path.cwd()
+    except FileNotFoundError:
+        raise UserError("the working directory was removed; change to one that is there") from None
     seen = _everything(here) if level < Level.SANDBOX else _little(here, named)
     binds = [word for name, at in devices.items() for word in ("--bind", str(at), f"/dev/{name}")]
     return [bubblewrap.PROGRAM, *KEPT, *seen, *binds, "--", *command]
