@@ -13,7 +13,7 @@ from lux9.errors import Lux9Error, ServiceDown
 from lux9.kernel.process import Process
 from lux9.kernel.services import Services
 from lux9.ninep.server import Connection, serve_socket
-from lux9.pending import Maybe, Pending, waits
+from lux9.pending import Maybe, Pending, after, waits
 from lux9.tree import Dir, File, Tree, entries
 from lux9.wire.messages import ORDWR
 from lux9.wire.node import Bytes, Handle, Node
@@ -105,6 +105,10 @@ def text(data: Bytes) -> bytes:
     return bytes(data)
 
 
+def kept(reading: Maybe[Bytes]) -> Maybe[bytes]:
+    return after(reading, text)
+
+
 def test_a_read_on_its_way_is_sent_again_to_the_next_one() -> None:
     async def work() -> None:
         services, first, second = Services(), Disk("first", silent=True), Disk("second")
@@ -120,6 +124,30 @@ def test_a_read_on_its_way_is_sent_again_to_the_next_one() -> None:
         await post(services, second, hold=LIMIT)
         assert await answer == b"second:512"
         assert bytes(await later) == b"second:1024"
+        services.close()
+
+    run(work())
+
+
+def test_reads_that_wait_together_open_their_file_once() -> None:
+    """Each may ask for it, as none knows of the others: one way to it is kept, and no fid is left."""
+
+    async def work() -> None:
+        services = Services()
+        server = await post(services, Disk("first"), hold=LIMIT)
+        handle = await opened(services)
+        node = await settled(services.find("disk").walk("data"))
+        server.close()
+        await until(lambda: not services.posted["disk"].answers)
+        reads = [handle.read(n, 100) for n in range(8)]
+        stats = [node.stat() for _ in range(8)]
+        waiting = [asyncio.ensure_future(settled(w)) for w in (*map(kept, reads), *stats)]
+        second = await post(services, Disk("second"), hold=LIMIT)
+        found = await asyncio.gather(*waiting)
+        assert found[:8] == [f"second:{n}".encode() for n in range(8)]
+        await until(lambda: len(second.session.fids) <= 3)  # the root, the node, the handle
+        del handle, node, reads, stats, waiting, found
+        await until(lambda: len(second.session.fids) == 1)
         services.close()
 
     run(work())

@@ -56,7 +56,10 @@ class RemoteNode:
             return self.fid
 
         def walked(got: Attached) -> int:
-            self.generation, (self.fid, self._qid) = service.generation, got
+            if self.generation == service.generation:  # somebody else's walk was answered first
+                service.caller.forget(got[0])
+            else:
+                self.generation, (self.fid, self._qid) = service.generation, got
             return self.fid
 
         return service.caller.walk(service.root_fid, self.path).map(walked)
@@ -241,16 +244,18 @@ class RemoteHandle:
         """Open the file once more, on the connection that comes."""
         service = self.service
 
-        def opened(_: object) -> None:
-            self.fid, self.caller = self.node.fid, service.caller
+        def opened(node: RemoteNode) -> None:
+            if self.caller is not service.caller:  # else somebody else's read did it meanwhile
+                self.node, self.fid, self.caller = node, node.fid, service.caller
 
-        def walked(fid: int) -> Pending[None]:
-            return service.caller.open(fid, self.mode).map(opened)
+        def walked(got: Attached) -> Pending[None]:
+            node = RemoteNode(service, self.node.path, *got)
+            return service.caller.open(node.fid, self.mode).map(lambda _: opened(node))
 
         def work() -> Maybe[None]:
-            if self.caller is service.caller:  # somebody else's read did it meanwhile
+            if self.caller is service.caller:
                 return None
-            return after(self.node.at(), walked)
+            return service.caller.walk(service.root_fid, self.node.path).map(walked)
 
         return service.ask(work)
 

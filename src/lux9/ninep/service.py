@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Callable
 from typing import TypeVar
 
-from ..errors import ServiceDown
+from ..errors import Lux9Error, ServiceDown
 from ..pending import Maybe, Pending, after, waits
 from ..wire.messages import Qid, Stat
 from .caller import Attached, Caller
@@ -95,7 +95,7 @@ class Service:
                 return
             try:
                 out.follow(after(self.ready(), lambda _: work()))
-            except ServiceDown as error:
+            except Lux9Error as error:
                 out.fail(error)
 
         inner.then(settled)
