@@ -105,7 +105,7 @@ def text(data: Bytes) -> bytes:
     return bytes(data)
 
 
-def kept(reading: Maybe[Bytes]) -> Maybe[bytes]:
+def kept(reading: Maybe[Any]) -> Maybe[bytes]:
     return after(reading, text)
 
 
