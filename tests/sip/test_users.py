@@ -55,6 +55,8 @@ def test_the_drivers_of_the_package_can_be_taken_over() -> None:
         *(s.name for s in built_in()),
         "mine",
     ]
+    other = parse('drivers = "built-in"\n[ahci]\nclass = "01.06.01"\nremote = "disks"\n', "m")
+    assert [(s.name, s.remote) for s in other] == [("ext4", ""), ("ahci", "disks")], "its own"
     with pytest.raises(UserError, match=r"m:1: drivers = 'all': write \"built-in\""):
         parse('drivers = "all"', "m")
 

@@ -45,7 +45,7 @@ CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
 BUILT_IN = "drivers.toml"
-DRIVERS = "drivers"  # `drivers = "built-in"`: those that come with the package, besides
+DRIVERS = "drivers"  # `drivers = "built-in"`: those of the package besides, unless it has one of that name
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
 KEYS = (
     *(
@@ -113,7 +113,8 @@ def parse(text: str, where: str) -> list[Stanza]:
                 f"write [{name}] and its keys below"
             )
     own = [Reader(name, stanza, text, where).stanza() for name, stanza in drivers.items()]
-    return [*_others(table.get(DRIVERS), text, where), *own]
+    others = _others(table.get(DRIVERS), text, where)
+    return [*(other for other in others if other.name not in drivers), *own]
 
 
 def _others(word: object, text: str, where: str) -> list[Stanza]:

@@ -7,9 +7,10 @@ model as QEMU's devices are; `qemu` those themselves, with blkdebug below.
 from __future__ import annotations
 
 import asyncio
+import errno
 import random
 from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -61,12 +62,15 @@ class Bad:
             model.quirks = AS_QEMU
         return machine
 
+    def start(self, *sectors: int, once: bool = False) -> AbstractAsyncContextManager[Started]:
+        return self.on(self.machine(sectors, once))
+
     @asynccontextmanager
-    async def start(self, *sectors: int, once: bool = False) -> AsyncGenerator[Started, None]:
+    async def on(self, machine: Machine) -> AsyncGenerator[Started, None]:
         served = Disks("E", "ahci")
         async with (
             asyncio.timeout(LIMIT),
-            on(self.machine(sectors, once), SATA) as rig,
+            on(machine, SATA) as rig,
             Controller(rig, served.add, served.remove) as controller,
         ):
             yield Started(rig, served, controller)
@@ -75,6 +79,22 @@ class Bad:
 @pytest.fixture(params=["sim", "nameless", pytest.param("qemu", marks=needs_qemu)])
 def bad(request: pytest.FixtureRequest, tmp_path: Path) -> Bad:
     return Bad(str(request.param), tmp_path)
+
+
+@needs_qemu
+def test_a_host_s_disk_that_is_full_is_an_error_of_the_disk(tmp_path: Path) -> None:
+    """QEMU does not stop its machine for it, until somebody makes room."""
+    bad = Bad("qemu", tmp_path)
+    faults = bad_sectors(100, number=errno.ENOSPC)
+
+    async def test() -> None:
+        async with bad.on(Qemu(Board(media=[Medium(bad.path, faults=faults)]))) as s:
+            with pytest.raises(AtaError, match="write of 4 sectors at 98 failed at sector 100"):
+                await s.disk().write(98, memoryview(bytes(4 * 512)))
+            assert await s.disk().read(0, 8).map(bytes) == bad.at(0, 8)
+            assert s.disk().stats.counters["timeouts"] == 0
+
+    run(test())
 
 
 queued = pytest.mark.parametrize("moves", [commands.NCQ, commands.DMA_EXT], ids=["ncq", "dma"])

@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from lux9.errors import UserError
+from lux9.machine.qemu.launch import Child
 from lux9.models.disk import Disk
 from tests.machine.qemu.system import image, needs_qemu
 
@@ -130,6 +132,11 @@ def test_the_log_is_kept_where_it_was_asked_for(tmp_path: Path) -> None:
     (log,) = tmp_path.glob("qemu-*.log")
     assert log.read_text().startswith("# ")
     assert "-machine q35" in log.read_text()
+
+
+def test_a_log_that_cannot_be_written_is_named() -> None:
+    with pytest.raises(UserError, match=r"^/dev/full: cannot be written: No space left"):
+        Child("true", [], [], Path("/dev/full"))
 
 
 def test_qemu_does_not_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:

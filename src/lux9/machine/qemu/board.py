@@ -83,10 +83,12 @@ def below(name: str) -> str:
     return f"{name}-file"
 
 
-def bad_sectors(*sectors: int, once: bool = False) -> list[dict[str, object]]:
+def bad_sectors(
+    *sectors: int, once: bool = False, number: int = errno.EIO
+) -> list[dict[str, object]]:
     """Rules of a medium that cannot read or write these sectors, or only the first time."""
     return [
-        {"event": event, "sector": sector, "errno": errno.EIO, "once": once}
+        {"event": event, "sector": sector, "errno": number, "once": once}
         for sector in sectors
         for event in ("read_aio", "write_aio")
     ]
@@ -148,7 +150,8 @@ class Board:
             if controller:
                 yield controller
             what = "ide-cd" if medium.cdrom else "ide-hd"
-            yield f"{what},drive=disk{number},{bus}"
+            # or QEMU stops the machine when the host's disk is full
+            yield f"{what},drive=disk{number},{bus},werror=report"
 
     def _sata(self) -> Iterator[tuple[str, str]]:
         yield from (("", f"bus=ide.{port}") for port in range(SATA_PORTS))

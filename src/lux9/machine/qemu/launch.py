@@ -69,10 +69,10 @@ class Child:
             *("-mon", "chardev=qmp,mode=control"),
             *options,
         ]
-        if log is not None:
-            os.write(self._log, f"# {shlex.join(argv)}\n".encode())
-            argv += ["-d", "guest_errors,unimp"]
         try:
+            if log is not None:
+                argv += ["-d", "guest_errors,unimp"]
+                self._begin_log(log, argv)
             self.process = subprocess.Popen(
                 argv,
                 stdin=subprocess.DEVNULL,
@@ -81,6 +81,9 @@ class Child:
                 pass_fds=[rom, theirs.fileno(), monitor.fileno(), *keep],
                 preexec_fn=_die_with_parent,
             )
+        except UserError:
+            self._shut()
+            raise
         except OSError as error:
             self._shut()
             raise UserError(f"{program}: cannot be started: {error.strerror}") from None
@@ -97,6 +100,12 @@ class Child:
             return os.memfd_create("qemu-log", os.MFD_CLOEXEC)
         try:
             return os.open(log, os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        except OSError as error:
+            raise UserError(f"{log}: cannot be written: {error.strerror}") from None
+
+    def _begin_log(self, log: Path, argv: Sequence[str]) -> None:
+        try:
+            os.write(self._log, f"# {shlex.join(argv)}\n".encode())
         except OSError as error:
             raise UserError(f"{log}: cannot be written: {error.strerror}") from None
 
