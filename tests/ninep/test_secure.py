@@ -156,6 +156,9 @@ def test_what_is_spoken_inside(contexts: Contexts) -> None:
         assert back == data
         ends.inner.transport.close()
         assert ends.pipe.closed
+        sent = ends.pipe.sent
+        ends.inner.transport.write(b"an answer that comes too late")
+        assert ends.pipe.sent == sent
         ends.end()
         assert (ends.made, ends.inner.ends, ends.failures, ends.gone) == (1, 1, [], 0)
 

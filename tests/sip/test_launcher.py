@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import select
 import sys
 from pathlib import Path
 
@@ -14,6 +16,7 @@ from lux9.sip.sandbox.level import Level
 from tests.sip.rig import LIMIT, Rig, rig
 
 OK = "[a]\n$ok\nmount = '/x/a'"
+SATA = "ids = '8086:2922'"
 
 
 async def clone(r: Rig, orders: str) -> None:
@@ -37,6 +40,39 @@ def test_a_start_that_fails_in_a_way_nobody_thought_of_is_over(
             assert r.sip("a").state == "crashed"
             await r.order("a", "start")
             assert await r.read("/x/a/version") == "first"
+
+    asyncio.run(body())
+
+
+def test_a_process_whose_limits_cannot_be_had_is_not_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It runs by then: it is ended, and not forgotten."""
+    begun: list[int] = []
+
+    def refused(pid: int, values: object) -> None:
+        begun.append(os.pidfd_open(pid))
+        raise OSError(1, "Operation not permitted")
+
+    monkeypatch.setattr("lux9.sip.sandbox.isolation.impose", refused)
+
+    async def body() -> None:
+        async with rig(tmp_path, "[b]\ncommand = ['sleep', '60']") as r:
+            with pytest.raises(RemoteError, match="b did not start"):
+                await clone(r, "type b\nstart")
+            await r.until(lambda: select.select(begun, [], [], 0)[0])
+
+    asyncio.run(body())
+    os.close(begun[0])
+
+
+@pytest.mark.parametrize("value", ["9" * 5000, str(1 << 63)])
+def test_a_limit_that_no_number_holds_is_refused(tmp_path: Path, value: str) -> None:
+    async def body() -> None:
+        async with rig(tmp_path, f"{OK}\n{SATA}") as r:
+            with pytest.raises(RemoteError, match="is not a number from 0 to"):
+                await r.order("a", f"limit memory {value}")
+            assert r.sip("a").stanza.limits.memory == 1 << 30
 
     asyncio.run(body())
 

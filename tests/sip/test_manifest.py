@@ -117,6 +117,8 @@ def test_no_stanza_is_no_driver() -> None:
         ("[a]\nmodule = 'm'\ncapabilities = ['root']", "unknown capability 'root'"),
         ("[a]\nmodule = 'm'\nmount = 'dev'", "mount 'dev' is not an absolute path"),
         ("[a]\nmodule = 'm'\nlimits.arena = -1", "limits.arena = -1 is not a number"),
+        (f"[a]\nmodule = 'm'\nlimits.fids = {1 << 63}", "is not a number from 0 to 46116860"),
+        (f"[a]\nmodule = 'm'\nlimits.fids = {'9' * 5000}", "5000 digits"),
         ("[a]\nmodule = 'm'\nlimits.beans = 1", "unknown limit 'beans'"),
         ("[a]\nmodule = 'm'\nlimits = 3", "write a table"),
         ("[a]\nmodule = 3", "write a string"),

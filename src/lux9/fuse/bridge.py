@@ -60,8 +60,10 @@ class Bridge:
         """Hang up and end the thread; again does nothing."""
         if self.loop.is_closed():
             return
-        asyncio.run_coroutine_threadsafe(self.client.close(), self.loop).result(START)
-        self._stop()
+        try:
+            asyncio.run_coroutine_threadsafe(self.client.close(), self.loop).result(START)
+        finally:
+            self._stop()
 
     def _stop(self) -> None:
         self.loop.call_soon_threadsafe(self.loop.stop)

@@ -7,6 +7,7 @@ wait, and a signal ends the wait. Errors arrive as errno.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import stat
 import time
@@ -50,7 +51,7 @@ class Tree(mfusepy.Operations):
         self.bridge = Bridge(address, _interrupted)
         self.client = self.bridge.client
         self.open_files: dict[int, AsyncFile] = {}
-        self.next = 1
+        self.numbers = itertools.count(1)  # of open files; libfuse's threads ask at the same time
         self.mounted = False
         self.uid, self.gid = os.getuid(), os.getgid()
 
@@ -120,7 +121,7 @@ class Tree(mfusepy.Operations):
         return self._opened(self.bridge.ask(self.client.create(path, mode & 0o777, how)), fi)
 
     def _opened(self, f: AsyncFile, fi: Any) -> int:
-        fi.fh, self.next = self.next, self.next + 1
+        fi.fh = next(self.numbers)
         fi.direct_io = 1
         self.open_files[fi.fh] = f
         return 0

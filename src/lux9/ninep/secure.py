@@ -49,8 +49,10 @@ class Tunnel(asyncio.Transport):
         self.writelines([data])
 
     def writelines(self, list_of_data: Iterable[bytes | bytearray | memoryview[Any]]) -> None:
-        """Encrypt all of them, and send them at once."""
+        """Encrypt all of them, and send them at once; what comes after a close is lost."""
         secured = self.secured
+        if self.is_closing():
+            return
         for data in list_of_data:
             view = memoryview(data)
             for at in range(0, len(view), PIECE):

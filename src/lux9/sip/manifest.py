@@ -44,6 +44,7 @@ from .stanza import Magic, Stanza as Stanza
 CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+MOST = 1 << 62  # of a limit: two of them together are still a number of the host's
 BUILT_IN = "drivers.toml"
 DRIVERS = "drivers"  # `drivers = "built-in"`: those of the package besides, unless it has one of that name
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
@@ -98,7 +99,7 @@ def toml(text: str, where: str) -> dict[str, Any]:
     """What a manifest's text says. Raises UserError."""
     try:
         return tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
+    except ValueError as error:  # a TOMLDecodeError, or a number of too many digits
         raise UserError(f"{where}: {error}") from None
 
 
@@ -157,8 +158,8 @@ def limit(key: str, value: object) -> int:
     known = Limits.__dataclass_fields__
     if key not in known:
         raise UserError(f"unknown limit {key!r}; known: {' '.join(known)}")
-    if type(value) is not int or value < 0:
-        raise UserError(f"limits.{key} = {value!r} is not a number of 0 or more")
+    if type(value) is not int or not 0 <= value <= MOST:
+        raise UserError(f"limits.{key} = {value!r} is not a number from 0 to {MOST}")
     return value
 
 

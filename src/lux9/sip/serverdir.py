@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Coroutine, Sequence
 from dataclasses import replace
@@ -204,8 +205,7 @@ class ServerDir(Dir):
     @verb(2)
     def limit(self, key: str, value: str) -> None:
         """How much it may hold, at once and from now on; an error tells what has to wait for its next start."""
-        number = int(value) if value.isascii() and value.isdecimal() else value
-        limits = replace(self.sip.stanza.limits, **{key: limit(key, number)})
+        limits = replace(self.sip.stanza.limits, **{key: limit(key, _number(value))})
         self.sip.stanza = replace(self.sip.stanza, limits=limits)
         if self.sip.running:
             limiting.now(self.sip, key)
@@ -276,6 +276,11 @@ class ServerDir(Dir):
             sip = self.sip
             said = f" ({sip.output[-1]})" if sip.output else ""
             raise DeviceError(f"{sip.name} did not start: {sip.reason}{said}")
+
+
+def _number(word: str) -> int | str:
+    """A decimal number; or the word, for whoever says what is wrong with it."""
+    return int(word) if re.fullmatch("[0-9]{1,30}", word) else word
 
 
 def shown(sips: Sequence[Sip]) -> str:

@@ -8,7 +8,7 @@ import pytest
 
 from lux9.errors import NotSupported
 from lux9.kernel.process import Limits
-from lux9.sip.sandbox.cgroup import Groups, values, where
+from lux9.sip.sandbox.cgroup import Group, Groups, values, where
 
 PID = 4711
 
@@ -77,3 +77,25 @@ def test_where_the_group_of_a_process_is() -> None:
     assert where(mounts, ["0::/user.slice/x.scope"]) == Path("/sys/fs/cgroup/user.slice/x.scope")
     with pytest.raises(NotSupported, match="not mounted"):
         where(mounts[:1], ["0::/"])
+    elsewhere = "35 24 0:30 /../../docker/x /sys/fs/cgroup rw - cgroup2 cgroup2 rw"
+    with pytest.raises(NotSupported, match=r"/user\.slice, is not in the one that is mounted"):
+        where([elsewhere], ["0::/user.slice"])
+
+
+def test_limits_beyond_what_linux_takes_are_its_most() -> None:
+    wanted = values(Limits(processes=1 << 62, cpu=1 << 62))
+    assert wanted["pids.max"] == str(4 << 20)  # PID_MAX_LIMIT, linux/threads.h
+    assert wanted["cpu.max"] == f"{(1 << 44) - 1} 100000"  # MAX_BW, kernel/sched/sched.h
+
+
+def test_a_group_whose_limits_are_refused_is_not_left(
+    root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(group: Group, limits: Limits) -> None:
+        raise OSError(22, "Invalid argument")
+
+    groups = Groups(root, PID)
+    monkeypatch.setattr(Group, "set", refused)
+    with pytest.raises(OSError, match="Invalid"):
+        groups.make("a", Limits())
+    assert not (root / "a.1").exists()

@@ -20,6 +20,7 @@ WANTED = ("cpu", "memory", "pids")
 REMEDY = "start it with: systemd-run --user --scope -p Delegate=yes lux9 boot …"
 THREADS = 128  # beside the processes that it may have
 PERIOD = 100_000  # microseconds; cpu.max is so many of them in each
+PIDS, QUOTA = 4 << 20, (1 << 44) - 1  # the most that Linux takes: PID_MAX_LIMIT, MAX_BW
 
 
 class Group:
@@ -28,7 +29,11 @@ class Group:
     def __init__(self, path: Path, limits: Limits) -> None:
         self.path = path
         path.mkdir()
-        self.set(limits)
+        try:
+            self.set(limits)
+        except BaseException:
+            self.close()
+            raise
 
     def set(self, limits: Limits) -> None:
         """These hold, at once."""
@@ -50,11 +55,12 @@ class Group:
 
 def values(limits: Limits) -> dict[str, str]:
     """What is written into a group's files."""
-    share = f"{limits.cpu * PERIOD // 100} {PERIOD}" if limits.cpu else f"max {PERIOD}"
+    quota = min(limits.cpu * PERIOD // 100, QUOTA)
+    share = f"{quota} {PERIOD}" if limits.cpu else f"max {PERIOD}"
     return {
         "memory.max": str(limits.memory + limits.arena),
         "memory.swap.max": "0",
-        "pids.max": str(limits.processes + THREADS),
+        "pids.max": str(min(limits.processes + THREADS, PIDS)),
         "cpu.max": share,
     }
 
@@ -107,8 +113,18 @@ def where(mounts: Sequence[str], own: Sequence[str]) -> Path:
             point, top = before.split()[4], before.split()[3]
             for entry in own:
                 if entry.startswith("0::"):
-                    return Path(point) / Path(entry[3:]).relative_to(top)
+                    return Path(point) / _below(entry[3:], top)
     raise NotSupported("cgroup v2 is not mounted; mount -t cgroup2 none /sys/fs/cgroup")
+
+
+def _below(group: str, top: str) -> Path:
+    """A group's way from the one that is mounted. Raises NotSupported where it is not below that."""
+    try:
+        return Path(group).relative_to(top)
+    except ValueError:
+        raise NotSupported(
+            f"the cgroup of this process, {group}, is not in the one that is mounted, {top}; {REMEDY}"
+        ) from None
 
 
 def missing() -> str:

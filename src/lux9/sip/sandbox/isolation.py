@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
 import sys
 from collections.abc import Callable, Collection, Mapping
@@ -127,10 +128,15 @@ def start(
         if group is not None:
             group.close()
         raise
-    if group is not None:
-        group.add(pid)
-    impose(pid, rlimits(program.limits))
-    return Child(pid, output, said, group)
+    child = Child(pid, output, said, group)
+    try:
+        if group is not None:
+            group.add(pid)
+        impose(pid, rlimits(program.limits))
+    except BaseException:
+        child.signal(signal.SIGKILL)
+        raise
+    return child
 
 
 def _jail(
