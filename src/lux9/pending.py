@@ -191,6 +191,13 @@ class Pending(Generic[T]):
 Maybe: TypeAlias = T | Pending[T]  # the value now, or later
 
 
+def resolved(value: T) -> Pending[T]:
+    """One that has its value already."""
+    made: Pending[T] = Pending()
+    made.resolve(value)
+    return made
+
+
 def waits(value: object) -> TypeIs[Pending[Any]]:
     """Whether it is still to come, for the type checkers too."""
     return isinstance(value, Pending)

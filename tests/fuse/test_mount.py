@@ -7,45 +7,16 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from collections.abc import Generator
 from pathlib import Path
 
 import pytest
 
 from lux9.ninep.client import Client
+from tests.fuse.mounting import LIMIT, LUX9, ended, mounting, until_gone, until_mounted
 
-LIMIT = 20.0
-LUX9 = [sys.executable, "-m", "lux9"]
 SATA = "dev/pci/0000:00:1f.2"
 VERSION = 0x10  # of AHCI: a register that only is read
-
-
-def until_mounted(process: subprocess.Popen[bytes], where: Path) -> None:
-    end = time.monotonic() + LIMIT
-    while not where.is_mount():
-        assert process.poll() is None, "the mount ended"
-        assert time.monotonic() < end, "not mounted"
-        os.sched_yield()
-
-
-def is_mount(where: Path) -> bool:
-    try:
-        return where.is_mount()
-    except OSError:  # its server is gone, it is not yet
-        return True
-
-
-def until_gone(where: Path) -> None:
-    end = time.monotonic() + LIMIT
-    while is_mount(where):
-        assert time.monotonic() < end, "still mounted"
-        os.sched_yield()
-
-
-def ended(process: subprocess.Popen[bytes], number: int = signal.SIGTERM) -> int:
-    process.send_signal(number)
-    return process.wait(LIMIT)
 
 
 @pytest.fixture(scope="module")
@@ -73,17 +44,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Generator[str, None, No
 @pytest.fixture
 def mounted(address: str, tmp_path: Path) -> Generator[Path, None, None]:
     """Its tree as a directory."""
-    where = tmp_path / "mnt"
-    where.mkdir()
-    with (tmp_path / "said").open("w+") as said:
-        process = subprocess.Popen([*LUX9, "-a", address, "mount", str(where)], stderr=said)
-        until_mounted(process, where)
+    with mounting(address, tmp_path) as where:
         yield where
-        if process.poll() is None:
-            assert ended(process) == 0
-        until_gone(where)
-        said.seek(0)
-        assert said.read() == "", "neither it nor libfuse has anything to complain of"
 
 
 def test_directories_and_texts_are_those_of_9p(address: str, mounted: Path) -> None:

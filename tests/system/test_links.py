@@ -12,10 +12,9 @@ import pytest
 
 from lux9.errors import RemoteError
 from lux9.ninep.client import Client
-from lux9.ninep.speech import entries
-from lux9.wire import linux as l
-from lux9.wire.linux import Rgetattr, Rstatfs
+from lux9.wire.linux import Rgetattr
 from tests.fs.images import tool
+from tests.fuse.mounting import mounting
 from tests.system.running import Running
 
 CHAIN = 40  # links, as many as may be followed
@@ -62,10 +61,7 @@ def linux(running: Running) -> Client:
 
 
 def attributes(c: Client, path: str) -> Rgetattr:
-    asked = c.paths.on(path, lambda fid: c.caller.submit(l.Tgetattr(fid, l.GETATTR_ALL)))
-    got = c.wait(asked)
-    assert isinstance(got, Rgetattr)
-    return got
+    return c.wait(c.paths.attr(path))
 
 
 def test_attributes_are_the_image_s(links: tuple[Running, Path, Path]) -> None:
@@ -109,9 +105,7 @@ def test_a_directory_shows_links_as_links(links: tuple[Running, Path, Path]) -> 
 def test_a_directory_tells_what_each_entry_is(links: tuple[Running, Path, Path]) -> None:
     running, top, _ = links
     with linux(running) as c:
-        fid, _ = c.wait(c.caller.walk(c.root, ["root"]))
-        c.wait(c.caller.open(fid, 0))
-        found = {e.name: e.type for e in c.wait(entries(c.caller, fid))}
+        found = {e.name: e.type for e in c.wait(c.paths.entries("/root"))}
         for path in top.iterdir():
             assert found[path.name] == s.S_IFMT(path.lstat().st_mode) >> 12, path
 
@@ -131,11 +125,39 @@ def test_9p2000_follows_them(links: tuple[Running, Path, Path]) -> None:
             c.read("/root/dangling")
 
 
+def test_a_mount_shows_what_the_image_was_made_from(
+    links: tuple[Running, Path, Path], tmp_path: Path
+) -> None:
+    """By lstat(2), readlink(2) and what is read, through FUSE."""
+    running, top, _ = links
+    with mounting(running.address, tmp_path) as where:
+        for path in sorted(top.rglob("*")):
+            shown, known = (where / "root" / path.relative_to(top)), path.lstat()
+            told = shown.lstat()
+            assert (told.st_mode, told.st_nlink) == (known.st_mode, known.st_nlink), path
+            assert (told.st_uid, told.st_gid) == (known.st_uid, known.st_gid), path
+            if path.is_symlink():
+                assert shown.readlink() == path.readlink()
+            elif path.is_file():
+                assert shown.read_bytes() == path.read_bytes()
+                assert (told.st_size, told.st_ino > 0) == (known.st_size, True)
+        assert (where / "root/soft").read_bytes() == (top / "file").read_bytes()
+        assert len({(where / "root" / n).stat().st_ino for n in ("file", "dir/hard", "soft")}) == 1
+        assert (where / "root/sparse").stat().st_blocks * 512 < (1 << 20)
+        kinds = {e.name: e.is_symlink() for e in os.scandir(where / "root")}
+        assert kinds == {**{p.name: p.is_symlink() for p in top.iterdir()}, "lost+found": False}
+        room = os.statvfs(where / "root")
+        assert room.f_bavail <= room.f_bfree < room.f_blocks
+        assert room.f_blocks * room.f_frsize <= 16 << 20
+        assert os.statvfs(where).f_blocks == 0
+        with (where / "dev/null").open("wb") as null:
+            os.fsync(null.fileno())
+
+
 def test_space_is_the_file_systems(links: tuple[Running, Path, Path]) -> None:
     running, _, disk = links
     with linux(running) as c:
-        told = c.wait(c.paths.on("/root", lambda fid: c.caller.submit(l.Tstatfs(fid))))
-    assert isinstance(told, Rstatfs)
+        told = c.wait(c.paths.statfs("/root"))
     shown = tool("dumpe2fs", "-h", str(disk))
     fields = dict(re.findall(r"^([\w ]+): +(\d+)$", shown, re.MULTILINE))
     own = int(fields["Overhead clusters"])

@@ -16,8 +16,15 @@ from typing import Any, TypeVar
 
 from ..errors import Lux9Error, number_of
 from ..ninep.aclient import AsyncClient
+from ..wire.dialects import LUX9
+from ..wire.linux import LINUX
+from ..wire.messages import P9
 
 T = TypeVar("T")
+OTHERS = (
+    LINUX,
+    P9,
+)  # where a server does not know ours, which has links, all of stat(2), and errors' texts
 LOOK = 0.05  # seconds between two looks at whether the program was interrupted
 START = 10.0  # seconds that the connection may take
 
@@ -31,7 +38,10 @@ class Bridge:
         self.thread = threading.Thread(target=self.loop.run_forever, name="lux9-9p", daemon=True)
         self.thread.start()
         try:
-            connecting = asyncio.run_coroutine_threadsafe(AsyncClient.connect(address), self.loop)
+            client = AsyncClient.connect(
+                address, version=LUX9.version
+            )  # with links and all of stat(2)
+            connecting = asyncio.run_coroutine_threadsafe(client, self.loop)
             self.client = connecting.result(START)
         except BaseException:
             self._stop()

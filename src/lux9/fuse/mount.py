@@ -19,13 +19,13 @@ import mfusepy
 
 from ..errors import UserError
 from ..ninep.aclient import AsyncFile
-from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE, Stat
+from ..wire.links import BILLION, IFTODT, NOBODY
+from ..wire.messages import KEEP, ORDWR, OREAD, OWRITE
 from .bridge import Bridge
 from .keeper import LIBRARY, survived
 
 THREADS = 512  # of libfuse: a program that waits for an interrupt keeps one
 MODES = {os.O_RDONLY: OREAD, os.O_WRONLY: OWRITE, os.O_RDWR: ORDWR}
-BLOCK = 512
 _FUSE = ctypes.CDLL(LIBRARY)  # the library that mfusepy has loaded
 
 
@@ -62,30 +62,33 @@ class Tree(mfusepy.Operations):
     # -- names
 
     def getattr(self, path: str, fh: int | None = None) -> dict[str, Any]:
-        """stat(2), from stat(5)."""
-        return self._attributes(self.bridge.ask(self.client.stat(path)))
-
-    def _attributes(self, s: Stat) -> dict[str, Any]:
-        kind = stat.S_IFDIR if s.mode & DMDIR else stat.S_IFREG
+        """stat(2); of a symbolic link, its own. What is nobody's is shown as the user's who mounted it."""
+        a = self.bridge.ask(self.client.attr(path))
         return {
-            "st_ino": s.qid.path,
-            "st_mode": kind | s.mode & 0o777,
-            "st_nlink": 2 if s.mode & DMDIR else 1,
-            "st_uid": int(s.uid) if s.uid.isdigit() else self.uid,
-            "st_gid": int(s.gid) if s.gid.isdigit() else self.gid,
-            "st_size": s.length,
-            "st_blocks": -(-s.length // BLOCK),
-            "st_atime": s.atime * 1_000_000_000,
-            "st_mtime": s.mtime * 1_000_000_000,
-            "st_ctime": s.mtime * 1_000_000_000,
+            "st_ino": a.qid.path,
+            "st_mode": a.mode,
+            "st_nlink": a.nlink,
+            "st_uid": self.uid if a.uid == NOBODY else a.uid,
+            "st_gid": self.gid if a.gid == NOBODY else a.gid,
+            "st_rdev": a.rdev,
+            "st_size": a.size,
+            "st_blksize": a.blksize,
+            "st_blocks": a.blocks,
+            "st_atime": a.atime_sec * BILLION + a.atime_nsec,
+            "st_mtime": a.mtime_sec * BILLION + a.mtime_nsec,
+            "st_ctime": a.ctime_sec * BILLION + a.ctime_nsec,
         }
+
+    def readlink(self, path: str) -> str:
+        """Where a symbolic link leads."""
+        return self.bridge.ask(self.client.readlink(path))
 
     def readdir(self, path: str, fh: int) -> Iterator[tuple[str, dict[str, int], int]]:
         """All names, with kind and number: libfuse leaves out what has none."""
         here = {"st_mode": stat.S_IFDIR, "st_ino": 1}
         yield from ((".", here, 0), ("..", here, 0))
-        for s in self.bridge.ask(self.client.ls(path)):
-            yield s.name, self._attributes(s), 0
+        for e in self.bridge.ask(self.client.entries(path)):
+            yield e.name, {"st_mode": e.type << IFTODT, "st_ino": e.qid.path}, 0
 
     def unlink(self, path: str) -> int:
         """Remove a file."""
@@ -141,12 +144,23 @@ class Tree(mfusepy.Operations):
         return 0
 
     def fsync(self, path: str, datasync: int, fi: Any) -> int:
-        """A write is with the server when it returns."""
+        """When the server says so."""
+        self.bridge.ask(self.open_files[fi.fh].fsync())
         return 0
 
     def statfs(self, path: str) -> dict[str, int]:
-        """Sizes mean nothing for most of the tree."""
-        return {"f_bsize": 4096, "f_frsize": 4096, "f_namemax": 255}
+        """Of the file system at that path; of files that take no room, zeros."""
+        room = self.bridge.ask(self.client.statfs(path))
+        return {
+            "f_bsize": room.bsize,
+            "f_frsize": room.bsize,
+            "f_blocks": room.blocks,
+            "f_bfree": room.bfree,
+            "f_bavail": room.bavail,
+            "f_files": room.files,
+            "f_ffree": room.ffree,
+            "f_namemax": room.namelen,
+        }
 
 
 def mount(address: str, where: Path, allow_other: bool = False) -> None:

@@ -13,13 +13,16 @@ A coroutine that is cancelled flushes what it waited for.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
 from ..errors import Disconnected, Lux9Error
 from ..pending import Pending
+from ..wire.codec import Dialect
 from ..wire.dialects import named
+from ..wire.links import Attr
+from ..wire.linux import Entry, Rstatfs
 from ..wire.messages import OREAD, OWRITE, P9, Stat
 from ..wire.node import Bytes
 from .ahead import Ahead
@@ -36,13 +39,18 @@ class AsyncClient:
 
     @classmethod
     async def connect(
-        cls, addr: str, aname: str = "", version: str = P9.version, keys: Path | None = None
+        cls,
+        addr: str,
+        aname: str = "",
+        version: str = P9.version,
+        keys: Path | None = None,
+        others: Sequence[Dialect] = (),
     ) -> Self:
         """Connect to an address (`address.py`) and attach, in a dialect. Raises UserError when nobody is there.
 
-        `keys`: the key file for TLS, else $LUX9_KEYS or the user's own.
+        `keys`: the key file for TLS, else $LUX9_KEYS or the user's own. `others`: dialects that will do as well.
         """
-        caller = Caller(dialect=named(version))
+        caller = Caller(dialect=named(version), others=others)
         return await cls._attached(caller, await dialled(caller, addr, keys), aname)
 
     @classmethod
@@ -82,6 +90,22 @@ class AsyncClient:
     async def ls(self, path: str) -> list[Stat]:
         """The stats of a directory, all of them."""
         return await self.paths.ls(path)
+
+    async def attr(self, path: str) -> Attr:
+        """What stat(2) tells."""
+        return await self.paths.attr(path)
+
+    async def entries(self, path: str) -> list[Entry]:
+        """The names in a directory, and what kind each is."""
+        return await self.paths.entries(path)
+
+    async def readlink(self, path: str) -> str:
+        """Where a symbolic link leads, in a dialect that has them."""
+        return await self.paths.readlink(path)
+
+    async def statfs(self, path: str) -> Rstatfs:
+        """The size of the file system that the file is in."""
+        return await self.paths.statfs(path)
 
     async def read(self, path: str) -> bytes:
         """A file to its end."""
@@ -132,6 +156,10 @@ class AsyncFile:
             done += took
             if done >= len(view) or took == 0:
                 return done
+
+    async def fsync(self) -> None:
+        """What was written is where it stays."""
+        await self.caller.speech.fsync(self.fid)
 
     async def read(self) -> bytes:
         """The whole file."""

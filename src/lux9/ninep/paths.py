@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any, TypeVar
 
 from ..errors import Lux9Error
 from ..pending import Pending
-from ..wire import linux as l, messages as m
+from ..wire import messages as m
+from ..wire.codec import NOFID
+from ..wire.links import Attr
+from ..wire.linux import Entry, Rstatfs
 from ..wire.messages import OREAD, Qid, Stat
 from .caller import Attached, Caller
 from .speech import LinuxSpeech
 
 T = TypeVar("T")
+Listed = Callable[[int, int], Pending[list[T]]]
 
 
 def names(path: str) -> list[str]:
@@ -99,25 +104,34 @@ class Paths:
 
     def ls(self, path: str) -> Pending[list[Stat]]:
         """The stats of a directory, all of them."""
-        return self.on(path, self._listing)
+        return self.on(path, partial(self._listing, self.caller.speech.listing))
 
-    def _listing(self, base: int) -> Pending[list[Stat]]:
+    def entries(self, path: str) -> Pending[list[Entry]]:
+        """The names in a directory, and what kind each is."""
+        return self.on(path, partial(self._listing, self.caller.speech.entries))
+
+    def _listing(self, listed: Listed[T], base: int) -> Pending[list[T]]:
+        """By a fid that is open and, where the dialect asks for one, another that is not."""
         caller = self.caller
 
-        def cloned(got: Attached) -> Pending[list[Stat]]:
+        def cloned(got: Attached) -> Pending[list[T]]:
             fid = got[0]
             opened = caller.open(fid, OREAD)
-            listed: Pending[list[Stat]] = opened.map(lambda _: caller.listing(fid, base))
-            return listed.ended(lambda _: caller.forget(fid))
+            found: Pending[list[T]] = opened.map(lambda _: listed(fid, base))
+            return found.ended(lambda _: caller.forget(fid))
 
         if isinstance(caller.speech, LinuxSpeech):
             return caller.walk(base, ()).map(cloned)
-        return caller.open(base, OREAD).map(lambda _: caller.listing(base))
+        return caller.open(base, OREAD).map(lambda _: listed(base, NOFID))
 
     def readlink(self, path: str) -> Pending[str]:
         """Where a symbolic link leads, in a dialect that has them."""
-        return self.on(path, lambda fid: self.caller.submit(l.Treadlink(fid))).map(_target)
+        return self.on(path, self.caller.speech.target)
 
+    def attr(self, path: str) -> Pending[Attr]:
+        """What stat(2) tells."""
+        return self.on(path, self.caller.speech.attr)
 
-def _target(r: l.Rreadlink) -> str:
-    return r.target
+    def statfs(self, path: str) -> Pending[Rstatfs]:
+        """The size of the file system that the file is in."""
+        return self.on(path, self.caller.speech.statfs)

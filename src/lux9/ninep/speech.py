@@ -13,10 +13,11 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, cast
 
 from ..errors import PLAN9, BadArgument, NotSupported, RemoteError
-from ..pending import Maybe, Pending, gather, rescued
-from ..wire import linux as l, messages as m, unix as u
+from ..pending import Maybe, Pending, gather, rescued, resolved
+from ..wire import links, linux as l, messages as m, unix as u
 from ..wire.codec import NOFID, DecodeError, Dialect, Message
 from ..wire.dialects import LUX9
+from ..wire.links import Attr
 from ..wire.linux import LINUX, Entry
 from ..wire.messages import DMDIR, OEXEC, ORCLOSE, OTRUNC, Qid, Stat
 from ..wire.node import Bytes
@@ -72,6 +73,28 @@ class Speech:
         """The whole of a directory that `fid` has open; `base` is a fid of it that is not."""
         return self._read(fid, 0, [])
 
+    # What stat(2) and its like tell, made from that where a dialect has no more
+
+    def attr(self, fid: int) -> Pending[Attr]:
+        """What stat(2) tells."""
+        return self.stat(fid, "").map(links.attr_of)
+
+    def entries(self, fid: int, base: int) -> Pending[list[Entry]]:
+        """As `listing`, but names and kinds alone."""
+        return self.listing(fid, base).map(links.entries_of)
+
+    def target(self, fid: int) -> Pending[str]:
+        """Where a symbolic link leads."""
+        raise BadArgument(f"{self.caller.dialect.version} shows no symbolic links")
+
+    def statfs(self, fid: int) -> Pending[l.Rstatfs]:
+        """The size of the file system that the file is in."""
+        return resolved(links.NO_SPACE)
+
+    def fsync(self, fid: int) -> Pending[None]:
+        """What was written is where it stays; a write that was answered is, in 9P2000."""
+        return resolved(None)
+
     def _read(self, fid: int, offset: int, got: list[Stat]) -> Pending[list[Stat]]:
         def took(data: Bytes) -> Maybe[list[Stat]]:
             at, view = 0, memoryview(data)
@@ -111,7 +134,35 @@ class UnixSpeech(Speech):
         return from_unix(stat), at
 
 
-class LinuxSpeech(UnixSpeech):
+class _Linked(Speech):
+    """The dialects with attributes and links."""
+
+    def attr(self, fid: int) -> Pending[Attr]:
+        """A link's are its own."""
+        return self.ask(l.Tgetattr(fid, l.GETATTR_ALL))
+
+    def entries(self, fid: int, base: int) -> Pending[list[Entry]]:
+        """As the server tells them."""
+        return entries(self.caller, fid)
+
+    def target(self, fid: int) -> Pending[str]:
+        """What the link says."""
+        return self.ask(l.Treadlink(fid)).map(lambda r: r.target)
+
+    def statfs(self, fid: int) -> Pending[l.Rstatfs]:
+        """As the server tells it."""
+        return self.ask(l.Tstatfs(fid))
+
+    def fsync(self, fid: int) -> Pending[None]:
+        """When the server says so."""
+        return self.ask(l.Tfsync(fid, 0)).map(_nothing)
+
+
+class Lux9Speech(_Linked):
+    """Our own: the messages of 9P2000, and those of 9P2000.L beside them."""
+
+
+class LinuxSpeech(_Linked, UnixSpeech):
     """9P2000.L. A listing needs the stat of each file: they are asked for side by side."""
 
     def open(self, fid: int, mode: int) -> Pending[Any]:
@@ -130,8 +181,7 @@ class LinuxSpeech(UnixSpeech):
 
     def stat(self, fid: int, name: str) -> Pending[Stat]:
         """From the attributes; a link's are its own."""
-        asked = self.ask(l.Tgetattr(fid, l.GETATTR_ALL))
-        return asked.map(lambda a: stat_of(a, name))
+        return self.attr(fid).map(lambda a: stat_of(a, name))
 
     def wstat(self, fid: int, stat: Stat) -> Pending[None]:
         """As setattr; a name is another message's business (`rename`)."""
@@ -247,5 +297,5 @@ SPEECH: dict[str, Callable[[Caller], Speech]] = {
     m.P9.version: Speech,
     UNIX.version: UnixSpeech,
     LINUX.version: LinuxSpeech,
-    LUX9.version: Speech,
+    LUX9.version: Lux9Speech,
 }
