@@ -162,6 +162,12 @@ def test_its_own_status(client: Client) -> None:
     assert lines["state"] == "running"
 
 
+@pytest.mark.parametrize("name", ["²", "9" * 5000, "0", "-1"], ids=lambda name: name[:2])
+def test_what_is_the_number_of_no_process(client: Client, name: str) -> None:
+    with pytest.raises(RemoteError, match="file does not exist"):
+        client.stat(f"/proc/{name}")
+
+
 def test_open_files_are_listed(client: Client) -> None:
     with client.open("/dev/zero"), client.open("/dev/null", ORDWR):
         lines = [line.split() for line in client.read("/proc/self/fd").decode().splitlines()]

@@ -43,6 +43,7 @@ def test_an_address_is_read(text: str, address: Address) -> None:
             "tcp!a!",
         ),
         *("tcp!a!b", "tcp!a!-1", "tcp!a!65536", "tcp!a!1!2", "tcp![]!1", "tls!a!²"),
+        f"tcp!a!{'9' * 5000}",
     ],
 )
 def test_what_is_none_is_refused_with_the_forms(text: str) -> None:

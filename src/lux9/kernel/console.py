@@ -36,11 +36,15 @@ class Console:
 
     def _line(self, line: str) -> None:
         self.journal.add(line)
-        if not self.quiet:
+        if self.quiet:
+            return
+        try:
             print(line, file=self.out, flush=True)
+        except OSError:  # its terminal or pipe is gone: whoever logs has other things to end
+            self.quiet = True
 
     def write(self, data: bytes) -> None:
-        """Console output, as it is."""
+        """Console output, as it is. Raises OSError where nobody takes it."""
         print(data.decode(errors="replace"), end="", file=self.out, flush=True)
 
     def typed(self, data: bytes) -> None:

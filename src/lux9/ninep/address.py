@@ -57,6 +57,7 @@ def _on_network(text: str, kind: str, where: str) -> Address:
         host = host[1:-1]
     if not host or "!" in host:
         raise UserError(f"{text!r} is not an address; write {kind}!HOST!PORT")
-    if not (port.isascii() and port.isdigit()) or int(port) > PORTS:
+    number = port if port.isascii() and port.isdigit() and len(port) <= len(str(PORTS)) else "-1"
+    if not 0 <= int(number) <= PORTS:
         raise UserError(f"{text!r}: port {port!r} is not a number from 0 to {PORTS}")
     return Address(kind, host, int(port))

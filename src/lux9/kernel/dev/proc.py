@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -14,6 +15,7 @@ from ..namespace import Namespace
 from ..process import Cap, Process
 
 SELF = "self"
+NUMBER = re.compile("[0-9]{1,18}")
 
 
 @dataclass
@@ -186,7 +188,8 @@ class ProcDir(Dir):
 
     def child(self, name: str) -> Dir | None:
         """By number, or `self`."""
-        number = self.process.number if name == SELF else int(name) if name.isdigit() else -1
+        number = int(name) if NUMBER.fullmatch(name) else -1
+        number = self.process.number if name == SELF else number
         return self._dir(number) if number in self.lives and self._sees(number) else None
 
     def _sees(self, number: int) -> bool:
