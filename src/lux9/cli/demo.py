@@ -10,7 +10,6 @@ import random
 import signal
 import sys
 import tempfile
-import threading
 from collections.abc import Generator
 from pathlib import Path
 
@@ -42,9 +41,8 @@ def demo(keep: Path | None, verbose: bool) -> None:
         from . import image
 
         image.make(folder / "disk.img", folder / "source", SIZE)
-        done = run(_demo(folder, sources, verbose))
-    if not done:
-        sys.exit(1)
+        status = run(_demo(folder, sources, verbose))
+    sys.exit(status)
 
 
 @contextlib.contextmanager
@@ -69,7 +67,8 @@ def _sources(folder: Path) -> dict[str, bytes]:
     return files
 
 
-async def _demo(folder: Path, sources: dict[str, bytes], verbose: bool) -> bool:
+async def _demo(folder: Path, sources: dict[str, bytes], verbose: bool) -> int:
+    """The status: as a shell tells it when a signal ended it."""
     from ..kernel.console import Console
     from ..sip.manifest import built_in
     from .machines import Wanted, make
@@ -78,18 +77,19 @@ async def _demo(folder: Path, sources: dict[str, bytes], verbose: bool) -> bool:
         console = Console(quiet=not verbose)
         machine = make("sim", Wanted([str(folder / "disk.img")]))
         system = System(machine, built_in(), Path(place) / "lux9.sock", console=console)
-        stop = threading.Event()
+        stop: list[int] = []
         for number in (signal.SIGINT, signal.SIGTERM):
-            asyncio.get_running_loop().add_signal_handler(number, stop.set)
+            asyncio.get_running_loop().add_signal_handler(number, stop.append, number)
         async with system:
-            return await asyncio.to_thread(_show, system.address, sources, stop)
+            right = await asyncio.to_thread(_show, system.address, sources, stop)
+        return 128 + stop[0] if stop else int(not right)
 
 
-def _show(address: str, sources: dict[str, bytes], stop: threading.Event) -> bool:
+def _show(address: str, sources: dict[str, bytes], stop: list[int]) -> bool:
     """The steps; whether every hash was right."""
     with Client.dial(address) as client:
         for step in (_function, _claim, _buffers, _interrupts, _disk, _partitions, _mounts):
-            if stop.is_set():
+            if stop:
                 return False
             step(client)
         results = [_file(client, name, data) for name, data in sources.items()]

@@ -7,6 +7,7 @@ async with System(machine, stanzas, path) as system:
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
@@ -117,9 +118,10 @@ def private(path: Path) -> Path:
 
 def run(main: Coroutine[Any, Any, T]) -> T:
     """Run a coroutine on uvloop where it is installed."""
-    try:
-        import uvloop
-    except ImportError:
-        return asyncio.run(main)
-    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main)
+    with contextlib.closing(main):  # also one that never began, after a Ctrl-C
+        try:
+            import uvloop
+        except ImportError:
+            return asyncio.run(main)
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(main)

@@ -158,6 +158,22 @@ def test_qemu_does_not_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:
         os.sched_yield()
 
 
+def test_ctrl_c_takes_no_hardware_from_the_drivers(tmp_path: Path) -> None:
+    """As a terminal sends it: to all in the foreground."""
+    command = ["lux9", "boot", "--machine", "qemu", "--listen", f"unix!{tmp_path / 'sock'}"]
+    with subprocess.Popen(
+        command, env=ENVIRONMENT, stderr=subprocess.PIPE, text=True, start_new_session=True
+    ) as kernel:
+        assert kernel.stderr is not None
+        for line in kernel.stderr:
+            if "listening on" in line:
+                break
+        os.killpg(kernel.pid, signal.SIGINT)
+        (line,) = kernel.stderr
+        assert line.endswith("ahci: exited with status 0\n")
+        assert kernel.wait(40) == 128 + signal.SIGINT
+
+
 def running(pid: str) -> bool:
     """Not a zombie that somebody else has to reap."""
     try:

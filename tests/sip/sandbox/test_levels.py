@@ -93,6 +93,21 @@ def test_a_host_that_forbids_namespaces(monkeypatch: pytest.MonkeyPatch, tmp_pat
         hosts.host.cache_clear()
 
 
+def test_a_ctrl_c_does_not_tell_of_the_host(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """A terminal sends it to the group of whoever asks; what is tried is in another."""
+    fake = tmp_path / "bwrap"
+    fake.write_text("#!/bin/sh\nread -r _ _ _ _ group _ < /proc/$$/stat\ntest $group = $$\n")
+    fake.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
+    hosts.host.cache_clear()
+    try:
+        assert hosts.host().best is Level.SANDBOX
+    finally:
+        hosts.host.cache_clear()
+
+
 def test_a_host_without_the_library(monkeypatch: pytest.MonkeyPatch) -> None:
     def none(**_: object) -> bytes:
         raise NotSupported("libseccomp.so.2 is missing; apt-get install libseccomp2")

@@ -80,6 +80,7 @@ class Child:
                 stderr=self._log,
                 pass_fds=[rom, theirs.fileno(), monitor.fileno(), *keep],
                 preexec_fn=_die_with_parent,
+                start_new_session=True,  # Ctrl-C is ours: drivers end before their hardware does
             )
         except UserError:
             self._shut()

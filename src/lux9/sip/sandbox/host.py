@@ -48,6 +48,7 @@ def _program() -> str:
             capture_output=True,
             timeout=TRIAL,
             check=False,
+            start_new_session=True,  # a Ctrl-C does not tell that there is no sandbox
         )
     except (OSError, subprocess.TimeoutExpired) as error:
         return f"bwrap cannot be tried: {error}"
