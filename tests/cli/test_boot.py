@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import os
 import re
+import select
+import shlex
 import shutil
 import signal
 import stat
@@ -162,6 +164,21 @@ class TestExec:
         assert not Path(addr.removeprefix("unix!")).exists(), "it is gone with its directory"
         assert not Path(addr.removeprefix("unix!")).parent.exists()
         assert Path(program).parent == Path(sys.executable).parent
+
+    def test_what_the_command_has_started_ends_with_it(self, tmp_path: Path) -> None:
+        """A shell that is told to end does not tell what it waits for."""
+        waited = f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/there; exec sleep 100"
+        command = f"sh -c {shlex.quote(waited)}; true"
+        child = subprocess.Popen([*LUX9, "boot", "--manifest", "/dev/null", "--exec", command])
+        wait = f"until test -e {tmp_path}/there; do sleep 0.01; done"
+        subprocess.run(["sh", "-c", wait], check=True, timeout=LIMIT)
+        sleep = os.pidfd_open(int((tmp_path / "there").read_text()))
+        try:
+            child.send_signal(signal.SIGTERM)
+            assert child.wait(LIMIT) == 128 + signal.SIGTERM
+            assert select.select([sleep], [], [], LIMIT)[0], "it goes on"
+        finally:
+            os.close(sleep)
 
     def test_ctrl_c_ends_the_command_too(self, tmp_path: Path) -> None:
         command = f"echo $$ > {tmp_path}/pid; mv {tmp_path}/pid {tmp_path}/there; exec sleep 100"

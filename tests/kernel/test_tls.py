@@ -202,6 +202,38 @@ class TestRefusals:
             loop.run_until_complete(loop.shutdown_default_executor())
             loop.close()
 
+    def test_a_dial_that_is_given_up_hangs_up(
+        self, key: Callable[[str], Path], monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        """Of a handshake that the other side does not go on with."""
+        monkeypatch.setattr(secure, "SHAKING", 3600.0)
+
+        async def body() -> None:
+            begun, ended = asyncio.Event(), asyncio.Event()
+
+            async def silent(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+                await reader.readexactly(1)
+                begun.set()
+                while await reader.read(4096):
+                    pass
+                ended.set()
+                writer.close()
+
+            async with await asyncio.start_server(silent, "127.0.0.1") as server:
+                at = Address("tls", "127.0.0.1", server.sockets[0].getsockname()[1])
+                dialling = asyncio.ensure_future(
+                    secure.dial(at, key("ada"), asyncio.BufferedProtocol)
+                )
+                await begun.wait()
+                dialling.cancel()
+                await ended.wait()
+
+        async def limited() -> None:
+            async with asyncio.timeout(LIMIT):
+                await body()
+
+        asyncio.run(limited())
+
 
 def _made(authority: Authority, name: str, seconds: float) -> Path:
     """A key that has so many seconds left."""

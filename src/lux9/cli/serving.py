@@ -11,7 +11,10 @@ from typing import Any
 import click
 
 from ..ninep.default import VARIABLE
+from ..sip.processes import tree
 from .system import System
+
+GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 
 
 async def serve(system: System, command: str | None) -> int:
@@ -24,7 +27,9 @@ async def serve(system: System, command: str | None) -> int:
     await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
     if not up.done():  # asked to end while coming up
         up.cancel()
-        await asyncio.wait([up])
+        with contextlib.suppress(asyncio.CancelledError):
+            await up
+            await system.__aexit__()  # it was up all the same
         return stopped.result()
     await up
     try:
@@ -72,12 +77,14 @@ async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -
 
 
 async def _end(child: asyncio.subprocess.Process, ended: asyncio.Future[int]) -> None:
-    child.terminate()
-    with contextlib.suppress(asyncio.TimeoutError):
-        await asyncio.wait_for(asyncio.shield(ended), 3.0)
-    if not ended.done():
-        child.kill()
-        await ended
+    """The shell, and what it has started: none of that would be told by the shell."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        for pid in [*tree(child.pid)]:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(pid, number)
+        await asyncio.wait([ended], timeout=GRACE)
+        if ended.done():
+            return
 
 
 def _status(code: int) -> int:

@@ -12,7 +12,6 @@ ROOT_INO = 2  # EXT2_ROOT_INO
 FAST_LINK = 60  # a shorter target lies in i_block itself: ext2fs_is_fast_symlink
 EXTENTS_FL, INLINE_DATA_FL, ENCRYPT_FL = 0x00080000, 0x10000000, 0x00000800
 HUGE_FILE_FL = 0x00040000  # its size on the disk is counted in blocks, not sectors
-GOOD_OLD_SIZE = 128  # where an old inode ends, and i_extra_isize counts from
 
 
 class Inode(NamedTuple):

@@ -14,7 +14,6 @@ from ..arch import pci as arch
 from ..regs import Window
 from .abstract import Bdf, Machine
 
-BUSES = 256
 ONES = 0xFFFF_FFFF
 
 

@@ -249,7 +249,11 @@ async def dial(
             done.set_exception(UserError(f"{address}: {said}"))
 
     sock.setblocking(False)
-    await loop.create_connection(
+    transport, _ = await loop.create_connection(
         lambda: Secured(made, inside, failed, lambda: None, address.where), sock=sock
     )
-    await done
+    try:
+        await done
+    except asyncio.CancelledError:  # nobody waits for the handshake any more
+        transport.abort()
+        raise

@@ -19,8 +19,6 @@ from .caller import Caller
 from .inbox import Inbox
 from .session import Session
 
-BATCH = 512  # parts in one sendmsg; IOV_MAX is 1024
-
 
 class SocketWire:
     """A socket whose user blocks. A loop that watches it may have made it non-blocking: then we poll."""

@@ -30,7 +30,10 @@ Said = Callable[[str], None]
 
 
 class Away:
-    """One driver, started for each connection. `say` gets what it prints, and how it fares."""
+    """One driver, started for each connection. `say` gets what it prints, and how it fares.
+
+    Raises NotSupported when this host cannot keep it as far apart as its manifest demands.
+    """
 
     def __init__(
         self,
@@ -41,7 +44,7 @@ class Away:
         say: Said,
     ) -> None:
         self.address, self.stanza, self.variables = address, stanza, dict(variables)
-        self.isolation, self.say = isolation, say
+        self.level, self.say = isolation.level(stanza), say
         self.stopped = asyncio.Event()
         self.last = ""  # that it printed
 
@@ -81,12 +84,11 @@ class Away:
     async def _drive(self, sock: socket.socket) -> str:
         """One process on one connection; how it ended."""
         ours, theirs = pair()
-        level = self.isolation.level(self.stanza)
         passing = asyncio.ensure_future(asyncio.to_thread(relay, ours, sock))
         try:
             with theirs:
                 child = start(
-                    level,
+                    self.level,
                     self.stanza,
                     {CLIENT: theirs.fileno()},
                     self.variables,
@@ -95,9 +97,12 @@ class Away:
                 )
             stopped = asyncio.ensure_future(self.stopped.wait())
             either: set[asyncio.Future[Any]] = {child.ended, stopped}
-            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
-            stopped.cancel()
-            return await child.stop()
+            try:
+                await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+            finally:
+                stopped.cancel()
+                why = await child.stop()
+            return why
         finally:
             await passing  # its end of the pair went with the driver
 

@@ -15,7 +15,6 @@ from enum import Enum, auto
 
 from ..errors import ControlError
 
-WHEN = ("never", "always", "on-crash")
 USAGE = "never, always or on-crash, then nothing or `max N in SECONDS`"
 FIRST, LONGEST = (
     0.1,
