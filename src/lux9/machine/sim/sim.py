@@ -7,35 +7,30 @@ the event loop, or in `pump` for a caller that does not run it.
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from functools import partial
 
 from ...arch.pci import CONFIG_SIZE, bdf_text
 from ...errors import BadArgument, DeviceGone, NotFound
 from ...models.bus import Bus
 from ...models.cards import card as make_card
-from ...models.pci import MASTER, DmaFault, Fault, PciFunction
+from ...models.pci import Fault, PciFunction
 from ...models.q35 import HostBridge, Lpc
 from ...models.shape import Region
 from .. import firmware
-from ..abstract import PLUGGED, PULLED, Arena, Bdf, Lack, Message, Report, Sink
+from ..abstract import PLUGGED, PULLED, Bdf, Lack, Report, Sink
 from ..functions import FunctionInfo
 from ..reset import Kept, by_config
-from .arenas import Arenas, SimArena
+from .arenas import Arenas
 from .clock import Schedule
 from .decode import NOWHERE, Decode, Read, Write
 from .faults import Plan, Rule
+from .host import Host
 from .iommu import Iommu
-from .lines import Lines
-from .messages import ADDRESS, Vectors
 from .ports import BoardPorts
-from .router import Router
 
 MEMORY = 16 << 30  # arenas in all; pages are there when they are touched
-NUMBER = re.compile(r"\b(?:0x[0-9a-f]+|[0-9]+)\b")
 CHIPSET = (0x00, 0x1F)  # devices: the host bridge; LPC, SATA, SMBus
-WINDOW = 1 << 20  # a message is a write to this much from ADDRESS
 
 
 def ones(width: int) -> int:
@@ -43,7 +38,7 @@ def ones(width: int) -> int:
     return (1 << 8 * width) - 1
 
 
-class Sim:
+class Sim(Host):
     """A machine of models. `functions` are plugged into bus 0 (bdf below 256); more by `plug`.
 
     `plan` orders faults; `virtual` gives a clock that jumps to the next work, so that runs are the same;
@@ -61,18 +56,11 @@ class Sim:
         protects: bool = True,
         memory: int = MEMORY,
     ) -> None:
-        self.plan = plan or Plan()
-        self.schedule = Schedule(virtual=virtual)
+        super().__init__(plan or Plan(), Iommu(Arenas(memory), protects), Schedule(virtual=virtual))
         self.bus = Bus()
-        self.lines = Lines()
-        self.router = Router(self.lines)
-        self.vectors = Vectors()
         self.known: list[FunctionInfo] = []  # as firmware left them
         self._decode = Decode(self.bus, self._calls)
-        self.iommu = Iommu(Arenas(memory), protects)
         self._ports = BoardPorts(self.lines, self.config_read, self.config_write)
-        self._report: Report = lambda about, text: None
-        self._reported: dict[tuple[str, str], int] = {}
         self._started = False
         self._mem = self._io = NOWHERE  # the regions that answered last
         for bdf, fn in functions:
@@ -86,7 +74,7 @@ class Sim:
 
     async def start(self, sink: Sink, report: Report) -> None:
         """Run the firmware; from here interrupts go to `sink`."""
-        self.lines.sink, self._report = sink, report
+        self.lines.sink, self.tell = sink, report
         self.schedule.start()
         self._started = True
         self.known = firmware.assign(self)
@@ -119,7 +107,7 @@ class Sim:
         self.remap()
         if self._started:
             self.known = firmware.assign(self, self.known)
-            self._report(fn.name, PLUGGED)
+            self.tell(fn.name, PLUGGED)
 
     def unplug(self, fn: PciFunction) -> None:
         """Pull a function out without a word: its registers read all ones from here, its work is lost."""
@@ -128,7 +116,7 @@ class Sim:
             self.router.drive(each, False)
             if each is self.router.lpc:
                 self.router.attach(None)
-        self._report(fn.name, PULLED)
+        self.tell(fn.name, PULLED)
         assert fn.bus is not None, f"{fn.name} is not plugged in"
         fn.bus.unplug(fn)
         self.remap()
@@ -270,44 +258,6 @@ class Sim:
         self.unplug(fn)
         return True
 
-    # Arenas
-
-    def arena(self, size: int) -> Arena:
-        """A new arena."""
-        return self.iommu.make(size)
-
-    def attach(self, bdf: Bdf, arena: Arena) -> None:
-        """Let a function reach an arena, besides those that it reaches already."""
-        assert isinstance(arena, SimArena), "an arena of another machine"
-        self.iommu.attach(bdf, arena)
-
-    def detach(self, bdf: Bdf) -> None:
-        """Let a function reach none."""
-        self.iommu.detach(bdf)
-
-    @property
-    def protects(self) -> bool:
-        """Whether the model of an IOMMU is there."""
-        return self.iommu.protects
-
-    # Interrupts
-
-    def mask(self, line: int) -> None:
-        """Keep a line from the sink."""
-        self.lines.mask(line)
-
-    def unmask(self, line: int) -> None:
-        """Let it through again."""
-        self.lines.unmask(line)
-
-    def messages(self, bdf: Bdf, count: int) -> list[Message]:
-        """Vectors for a function."""
-        return self.vectors.give(bdf, count)
-
-    def free_messages(self, bdf: Bdf) -> None:
-        """Take them back."""
-        self.vectors.free(bdf)
-
     # Reset
 
     def reset(self, bdf: Bdf) -> str:
@@ -322,56 +272,7 @@ class Sim:
         kept.restore()
         return "reset of the model"
 
-    # The host of the models (models.pci.Host)
-
-    def dma(self, fn: PciFunction, address: int, size: int) -> list[memoryview]:
-        """Views of the arenas that cover the range; DmaFault, reported, where the function may not."""
-        try:
-            return self.iommu.dma(fn, address, size)
-        except DmaFault as fault:
-            self.report(fn, str(fault))
-            raise
-
-    def interrupt(self, fn: PciFunction, asserted: bool) -> None:
-        """A pin rose or fell."""
-        if asserted and self.fault(fn, Fault.LOST) is not None:
-            return
-        self.router.drive(fn, asserted)
-
-    def message(self, fn: PciFunction, address: int, data: int) -> None:
-        """A message, when the function is bus master and the vector its own; any other write is DMA."""
-        if not ADDRESS <= address < ADDRESS + WINDOW:
-            self._message_to_memory(fn, address, data)
-        elif not fn.command & MASTER:
-            self.report(fn, f"message {data} refused: bus master is off")
-        elif self.vectors.owner.get(data) != fn.bdf:
-            self.report(fn, f"message {data} refused: the function was not given that vector")
-        elif self.fault(fn, Fault.LOST) is None:
-            self.lines.sink(data, True)
-
-    def _message_to_memory(self, fn: PciFunction, address: int, data: int) -> None:
-        try:
-            (part,) = self.dma(fn, address, 4)
-        except (DmaFault, ValueError):
-            return
-        part[:] = data.to_bytes(4, "little")
-
-    def defer(self, work: Callable[[], None], after: float = 0.0) -> None:
-        """Work for later."""
-        self.schedule.defer(work, after)
-
     def remap(self) -> None:
         """Look again who answers what, at the next access."""
         self._decode.stale = True
         self._mem = self._io = NOWHERE
-
-    def fault(self, fn: PciFunction, kind: Fault, where: range = range(0)) -> float | None:
-        """What the plan says."""
-        return self.plan.due(kind, fn.name, where) if self.plan.rules else None
-
-    def report(self, fn: PciFunction, text: str) -> None:
-        """To the kernel; what a function repeats, numbers apart, at the 1st, 2nd, 4th, 8th … time only."""
-        key = (fn.name, NUMBER.sub("#", text))
-        count = self._reported[key] = self._reported.get(key, 0) + 1
-        if count & (count - 1) == 0:
-            self._report(fn.name, text if count == 1 else f"{text} (the {count}th such report)")
