@@ -12,8 +12,7 @@ from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import Any
 
-from ..errors import Busy, LimitReached, Lux9Error, NotFound, text_of
-from ..kernel.audit import Journal
+from ..errors import Busy, Lux9Error, text_of
 from ..kernel.dev.proc import Life
 from ..kernel.kernel import Kernel
 from ..kernel.process import ALL, Cap
@@ -23,6 +22,7 @@ from .device import SipDir
 from .learn import Notebook, manifest
 from .life import Starter
 from .matching import Matching
+from .roster import Roster
 from .sandbox.isolation import Isolation
 from .server import Sip
 from .stanza import Stanza
@@ -31,11 +31,10 @@ from .tally import Tally
 from .visitors import Visitor, Visitors
 
 READY = 30.0  # seconds that a driver has to answer its first request
-MOST = 1000  # servers
 DRAIN = 0.5  # seconds for requests on their way to a driver that is swapped
 
 
-class Launcher:
+class Launcher(Roster):
     """All SIPs. `isolation`: how far they are kept apart; else as far as this host can.
 
     `learn`: every driver gets every capability, and `learnt` tells which of them it used.
@@ -50,17 +49,14 @@ class Launcher:
         pace: Pace | None = None,
         learn: bool = False,
     ) -> None:
+        super().__init__(stanzas)
         self.kernel = kernel
-        self.stanzas: list[Stanza] = list(stanzas)
         self.notebook: Notebook | None = None
         if learn:
             self.stanzas = [replace(s, capabilities=ALL) for s in stanzas]
             self.notebook = kernel.hardware.context.audit = Notebook(kernel.audit)
         self.isolation = isolation or Isolation()
-        self.sips: list[Sip] = []
-        self.made = 0
         self.tasks: set[asyncio.Task[None]] = set()
-        self.events: Journal = Journal()
         self.matching = Matching(kernel, self.stanzas)
         self.starter = Starter(kernel, self.isolation, self._over)
         self.tally = Tally(kernel.audit)
@@ -87,51 +83,6 @@ class Launcher:
                 ran.setdefault(sip.stanza.name, []).append(sip.name)
         found = [(s, self.notebook.needs(ran[s.name])) for s in self.stanzas if s.name in ran]
         return manifest(found)
-
-    # -- what there is
-
-    def find(self, name: str) -> Sip:
-        """By name or number. Raises NotFound."""
-        for sip in self.sips:
-            if name in (sip.name, str(sip.number)):
-                return sip
-        raise NotFound(
-            f"no driver {name!r}; there are: {' '.join(s.name for s in self.sips) or 'none'}"
-        )
-
-    def type(self, name: str) -> Stanza:
-        """A known type. Raises NotFound."""
-        for stanza in self.stanzas:
-            if stanza.name == name:
-                return stanza
-        known = " ".join(s.name for s in self.stanzas) or "none"
-        raise NotFound(f"no type {name!r}; /dev/sip/types lists them: {known}")
-
-    def create(self, stanza: Stanza | None = None, binding: str = "", source: str = "") -> Sip:
-        """One more server. Raises LimitReached."""
-        if len(self.sips) >= MOST:
-            raise LimitReached(f"there are {MOST} servers; end lux9 and start it again")
-        self.made += 1
-        name = self.free_name(stanza.name if stanza else f"sip{self.made}")
-        sip = Sip(self.made, name, stanza or Stanza(name), binding, source)
-        self.sips.append(sip)
-        return sip
-
-    def forget(self, sip: Sip) -> None:
-        """Whoever made it has gone: so does it, if it was told nothing."""
-        if sip.blank and sip in self.sips:
-            self.sips.remove(sip)
-
-    def free_name(self, wanted: str) -> str:
-        """The name, or the first of name1, name2 … that nobody has."""
-        taken = {sip.name for sip in self.sips}
-        names = (wanted + (str(i) if i else "") for i in range(len(taken) + 1))
-        return next(name for name in names if name not in taken)
-
-    def enter(self, sip: Sip, state: str, reason: str = "") -> None:
-        """A new state, and an event of it."""
-        sip.enter(state, reason)
-        self.events.add(f"{sip.number} {sip.name} {state} {reason}".rstrip())
 
     # -- matching
 
