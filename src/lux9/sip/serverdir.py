@@ -18,11 +18,12 @@ from ..pending import Maybe, run
 from ..tree import Dir, stream, text, verb
 from ..wire.node import Handle
 from . import life, limiting, usage
-from .manifest import NAME, capability, limit
+from .manifest import NAME
 from .matching import Matching
 from .policy import Restarts, rule as parse_rule
 from .server import Sip
 from .stanza import Stanza
+from .table import capability, limit
 
 RELOAD = 30.0  # seconds that clients wait for a driver whose code is swapped
 

@@ -17,7 +17,8 @@ from typing import Any, cast
 
 from ..errors import UserError
 from ..kernel.users import CONNECTIONS, User
-from .manifest import USERS, Reader, line_of, read, toml
+from .manifest import USERS
+from .table import Table, line_of, read, toml
 
 NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.@-]{0,62}")
 FUNCTION = re.compile(r"[0-9a-f]{4}:[0-9a-f]{2}:[01][0-9a-f]\.[0-7]")
@@ -49,7 +50,7 @@ def parse_users(text: str, where: str) -> dict[str, User]:
     return users
 
 
-class UserReader(Reader):
+class UserReader(Table):
     """One user; `index` counts them from 0."""
 
     keys = ("name", "capabilities", "bind", "namespace", "connections", "limits")
