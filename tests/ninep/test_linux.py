@@ -161,7 +161,9 @@ class TestNames:
         assert files.errno(l.Trenameat(0, "f", 1, "f")) == errno.EXDEV
         files.get(l.Rrename, l.Trename(2, 1, "out"))
         assert files.errno(l.Trename(2, 0, "out")) == errno.EXDEV
-        assert set(tree.top.what["dir"]) == {"out"}
+        files.walk(4, "dir/./../dir/out")  # which is the same file, and the same directory
+        files.get(l.Rrename, l.Trename(4, 1, "back"))
+        assert set(tree.top.what["dir"]) == {"back"}
 
 
 class TestAttributes:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import stat as s
 import time
 from collections.abc import Callable, Sequence
+from posixpath import normpath
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from ..errors import (
@@ -174,7 +175,7 @@ class Linux:
         f, node = self.s.known(t.fid)
         d, to = self.s.known(t.dfid)
         _directory(d, to, t.name)
-        same = f.name.rstrip("/").rpartition("/")[0] == d.name.rstrip("/")
+        same = normpath(f"{f.name}/..") == normpath(d.name)  # a walk follows no link: `..` is plain
         return after(_move(node, same, t.name), lambda _: l.Rrename())
 
     def renameat(self, t: l.Trenameat) -> Maybe[l.Rrenameat]:
