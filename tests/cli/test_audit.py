@@ -33,3 +33,5 @@ def test_no_log(lux9: Run, tmp_path: Path) -> None:
         1,
         f"lux9 audit: {tmp_path / 'nope'}: there is no log; `lux9 boot --audit FILE` keeps one\n",
     )
+    result = lux9("audit", "verify", str(tmp_path))
+    assert result.stderr == f"lux9 audit: {tmp_path}: is a directory; name the log in it\n"

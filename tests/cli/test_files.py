@@ -92,6 +92,8 @@ class TestCat:
         result = lux9("cat", "--offset", "0x7ffffff0", "--width", "4", "/mem")
         assert (result.exit_code, result.stdout) == (1, "")
         assert "/mem: bad argument: there are no 4 bytes at 0x7ffffff0" in result.stderr
+        result = lux9("cat", "--offset", str(1 << 64), "--width", "4", "/mem")
+        assert result.stderr.startswith("lux9 cat: /mem: bad argument: offset 1844")
 
     def test_no_output_at_all(self, served: Served) -> None:
         line = 'exec "$@" >&-'

@@ -188,6 +188,25 @@ class TestAMachineOfOnesOwn:
         )  # fmt: skip
         assert (done.stdout, done.stderr) == ("1\n", "")
 
+    @pytest.mark.parametrize(
+        ("text", "printed", "told", "status"),
+        [
+            ("for i in range(2):\n    i\n", "0\n1\n", "", 0),
+            ("print(1\n", "", "SyntaxError: '(' was never closed", 0),
+            ("exit(3)\nprint(1)\n", "", "", 3),
+        ],
+    )
+    def test_the_end_of_a_text(
+        self, tmp_path: Path, text: str, printed: str, told: str, status: int
+    ) -> None:
+        env = os.environ | {"XDG_STATE_HOME": str(tmp_path)}
+        done = subprocess.run(
+            [*LUX9, "repl", "--machine", "sim"], input=text, env=env,
+            capture_output=True, text=True, timeout=LIMIT, check=False,
+        )  # fmt: skip
+        assert (done.stdout, done.returncode) == (printed, status)
+        assert done.stderr.rpartition("\n")[0].endswith(told)
+
 
 @pytest.mark.parametrize(
     ("args", "says"),

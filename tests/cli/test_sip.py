@@ -77,6 +77,7 @@ def test_what_is_not_there(running: Running) -> None:
     for command in ("show", "log", "crash", "claims", "stop"):
         said = sip(running, command, "nvme", status=1)
         assert "there is no driver nvme; there are: ahci ext4" in said
+    assert "there is no driver nvme" in sip(running, "log", "-f", "nvme", status=1)
     assert sip(running, "stop", "nvme", status=1).startswith("lux9 sip stop: there is no driver")
 
 

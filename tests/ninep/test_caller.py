@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from lux9.errors import Disconnected, ProtocolError, RemoteError
+from lux9.errors import BadArgument, Disconnected, ProtocolError, RemoteError
 from lux9.ninep.ahead import Ahead
 from lux9.ninep.caller import Caller
 from lux9.ninep.paths import Paths, names
@@ -125,6 +125,22 @@ class TestTags:
             caller.submit(m.Twalk(0, 1, ("\udcff",)))
         assert len(caller.tags) == before
         assert wire.asked() == []
+
+    @pytest.mark.parametrize("offset", [-1, 1 << 64])
+    def test_an_offset_that_no_message_has_costs_none(
+        self, caller: Caller, wire: Script, offset: int
+    ) -> None:
+        free = len(caller.tags), caller.top_tag
+        for ask in (
+            lambda: caller.read(1, offset, 4),
+            lambda: caller.write(1, offset, b"x"),
+            lambda: caller.post(1, offset, b"x", "bar5"),
+        ):
+            with pytest.raises(BadArgument, match=f"offset {offset} is not one of a file"):
+                ask()
+        assert wire.asked() == []
+        assert caller.posted == 0
+        assert caller.top_tag - len(caller.tags) == free[1] - free[0], "no tag is lost"
 
 
 class TestAnswers:

@@ -44,6 +44,24 @@ def test_the_bus_in_its_format(disk: Path) -> None:
     assert any(re.match(r"^  bar5: addr=0x[0-9a-f]+ size=0x1000$", line) for line in lines[at:])
 
 
+def test_who_sees_one_function_lists_it(tmp_path: Path) -> None:
+    manifest = tmp_path / "m.toml"
+    manifest.write_text(f'[[user]]\nname = "none"\ncapabilities = ["pci"]\nbind = ["{AHCI}"]\n')
+    here = "lux9 cat /dev/listen | sed -n 's/^\\(tcp[^ ]*\\).*/\\1/p'"
+    options = ("--manifest", str(manifest), "--listen", "tcp!127.0.0.1!0")
+    done = boot(f"lux9 lspci -v; echo; LUX9_ADDR=$({here}) lux9 lspci -v", *options)
+    assert done.stderr == ""
+    every, _, one = done.stdout.rpartition("\n\n")[0].rpartition("\n\n")
+    assert one.startswith(f"{AHCI} SATA controller [0106]: 8086:2922\n")
+    assert one in every
+
+
+def test_a_socket_named_from_here_is_found_from_elsewhere(tmp_path: Path) -> None:
+    options = (*no_drivers(tmp_path), "--listen", "unix!here")
+    done = boot("cd /; lux9 cat /dev/sysname", *options, cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
 def test_lspci_reads_the_dump(tmp_path: Path, disk: Path) -> None:
     done = boot(
         "lux9 cat /dev/pci/dump > f; lspci -F f", "--disk", str(disk), "--read-only", cwd=tmp_path

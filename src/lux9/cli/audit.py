@@ -41,6 +41,8 @@ def audit() -> None:
 def verify(file: Path | None, expect: str) -> None:
     """Follow the chain of hashes through a log; status 1 when a line was changed or cut."""
     path = file or default_log()
+    if path.is_dir():
+        raise UserError(f"{path}: is a directory; name the log in it")
     found = files(path)
     if not found:
         raise UserError(f"{path}: there is no log; `lux9 boot --audit FILE` keeps one")

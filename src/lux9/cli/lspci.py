@@ -7,8 +7,9 @@ from dataclasses import asdict
 
 import click
 
-from ..connection.bus import BUS, Listed, parse
+from ..connection.bus import Listed
 from ..ninep.client import Client
+from .functions import seen
 from .tree import dialled, printed
 
 EXAMPLES = """
@@ -27,7 +28,7 @@ Examples:
 def lspci(verbose: bool, as_json: bool) -> None:
     """List the functions of the machine: address, kind, vendor and device."""
     with dialled() as client:
-        found = parse(client.read(BUS).decode())
+        found = seen(client)
         if verbose or as_json:
             for f in found:
                 know(client, f)

@@ -10,11 +10,12 @@ import click
 from .. import regs_view
 from ..arch import registers_of
 from ..arch.pci import Header, Header0, Header1, Layout
-from ..connection.bus import BUS, Listed, parse
+from ..connection.bus import Listed
 from ..errors import RemoteError, UserError
 from ..ninep.client import Client, File
 from ..regs import Memory
 from ..wire.messages import ORDWR
+from .functions import seen
 from .tree import dialled
 
 HEADER = 64  # bytes. PCI 3.0 §6.1
@@ -82,7 +83,7 @@ def block(client: Client, name: str) -> Iterator[str]:
 
 def known(client: Client, name: str) -> Listed:
     """What the bus says of a function. Raises UserError when there is none of that name."""
-    found = {f.address: f for f in parse(client.read(BUS).decode())}
+    found = {f.address: f for f in seen(client)}
     if name not in found:
         raise UserError(f"{name}: there is no such function; there are: {' '.join(found)}")
     return found[name]

@@ -174,6 +174,7 @@ def log(name: str, follow: bool) -> None:
         if not follow:
             click.echo(file(client, name, "log"), nl=False)
             return
+        file(client, name, "status")  # there is one of that name
         with client.open(f"{ROOT}/servers/{name}/log") as lines:
             copy(lines.pread)
 

@@ -71,8 +71,8 @@ class System:
 
     @property
     def address(self) -> str:
-        """What clients dial."""
-        return f"unix!{self.path}"
+        """What clients dial, from wherever they are."""
+        return f"unix!{self.path.absolute()}"
 
     async def __aenter__(self) -> Self:
         """Everything up, drivers ready or failed; whatever fails on the way is undone."""

@@ -1,14 +1,16 @@
-"""/dev/pci/bus, read back: the functions of a machine."""
+"""The functions of a machine, read back from /dev/pci: from its `bus`, or from those that one may see."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from ..arch.pci import class_name
 from ..errors import ProtocolError
 
-BUS = "/dev/pci/bus"
+PCI = "/dev/pci"
+BUS = f"{PCI}/bus"
 FUNCTION = re.compile(
     r"(\S+) vendor=0x(\w{4}) device=0x(\w{4}) class=(\w\w)\.(\w\w)\.(\w\w) irq=(-?\d+)$"
 )
@@ -33,6 +35,35 @@ class Listed:
     def card(self) -> tuple[int, int]:
         """Vendor and device, as numbers."""
         return int(self.vendor, 16), int(self.device, 16)
+
+
+def functions(read: Callable[[str], bytes], names: Callable[[str], Iterable[str]]) -> list[Listed]:
+    """The functions that a client sees, by its way to read a file and to list a directory.
+
+    Who has a few of them only has no `bus`, but their directories. Raises ProtocolError, and what the two raise.
+    """
+    there = sorted(names(PCI))
+    if "bus" in there:
+        return parse(read(BUS).decode())
+    return [_one(name, read(f"{PCI}/{name}/ctl").decode()) for name in there]
+
+
+def _one(address: str, text: str) -> Listed:
+    """A function by its ctl."""
+    facts = dict(line.split(": ", 1) for line in text.splitlines() if ": " in line)
+    try:
+        vendor, device, code = (facts[key] for key in ("vendor", "device", "class"))
+        digits = code.replace(".", "")
+        name = class_name(int(digits, 16))
+        found = Listed(address, vendor[2:], device[2:], digits, name, int(facts["irq"]))
+        for key, value in facts.items():
+            if key.startswith("bar"):
+                at, size = value.split()
+                bar = {"bar": int(key[3:]), "address": int(at, 16), "size": int(size)}
+                found.bars.append(bar)
+    except (KeyError, ValueError):
+        raise ProtocolError(f"{PCI}/{address}/ctl is not one of a function: {text!r}") from None
+    return found
 
 
 def parse(text: str) -> list[Listed]:

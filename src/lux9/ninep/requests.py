@@ -12,11 +12,12 @@ there, whether or not its own answer came first.
 
 from __future__ import annotations
 
+import struct
 from collections import deque
 from collections.abc import Callable
 from typing import Any, Protocol
 
-from ..errors import Disconnected, Lux9Error, ProtocolError, RemoteError, number_of
+from ..errors import BadArgument, Disconnected, Lux9Error, ProtocolError, RemoteError, number_of
 from ..pending import Maybe, Pending
 from ..wire import messages as m
 from ..wire.codec import HEADER, NOTAG, Dialect, Message
@@ -121,7 +122,10 @@ class Requests:
         tag = self._tag()
         pending: Pending[Bytes] = Pending(lambda: self._flush_tag(tag))
         count = min(count, self.most)
-        packet = TREAD.pack(23, 116, tag, fid, offset, count)
+        try:
+            packet = TREAD.pack(23, 116, tag, fid, offset, count)
+        except struct.error:
+            raise self._beyond(tag, offset) from None
         self._enter(tag, Request(pending, 117, "", copy, later, again), packet)
         return pending
 
@@ -146,14 +150,23 @@ class Requests:
         if self.gone is not None:
             raise self.gone
         tag = self._tag()
+        packet = self._twrite(tag, fid, offset, data)
         self.posted += 1
-        request = Request(None, 119, f"{name}+{offset:#x}", True, False)
-        self._enter(tag, request, self._twrite(tag, fid, offset, data))
+        self._enter(tag, Request(None, 119, f"{name}+{offset:#x}", True, False), packet)
 
     def _twrite(self, tag: int, fid: int, offset: int, data: Bytes) -> bytes:
         data = data[: self.most]
         n = len(data)
-        return b"".join((TWRITE.pack(23 + n, 118, tag, fid, offset, n), data))
+        try:
+            head = TWRITE.pack(23 + n, 118, tag, fid, offset, n)
+        except struct.error:
+            raise self._beyond(tag, offset) from None
+        return b"".join((head, data))
+
+    def _beyond(self, tag: int, offset: int) -> BadArgument:
+        """The only thing in a Tread or Twrite that is not of our making."""
+        self.tags.append(tag)
+        return BadArgument(f"offset {offset} is not one of a file: 0 to 2^64-1")
 
     def _enter(self, tag: int, request: Request, packet: bytes) -> None:
         if self.gone is not None and request.pending is not None:

@@ -17,7 +17,7 @@ from ..arch.pci import (
     capability_block,
 )
 from ..connection import RemoteFile, RemoteTree
-from ..connection.bus import BUS, Listed, parse
+from ..connection.bus import Listed, functions
 from ..regs import Block
 from .views import BlockView
 
@@ -181,7 +181,7 @@ class Pci:
 
     def listed(self) -> dict[str, Listed]:
         """What the bus says of each, by name."""
-        return {f.address: f for f in parse(self.tree.read_text(BUS))}
+        return {f.address: f for f in functions(self.tree.read_bytes, self.tree.listdir)}
 
     def __getitem__(self, name: str) -> FunctionView:
         try:

@@ -44,7 +44,21 @@ class Prompt(code.InteractiveConsole):
         except EOFError:
             if self.typed:
                 raise
+            self._rest()
             raise SystemExit from None
+
+    def _rest(self) -> None:
+        """What the end of a text ends: a block without an empty line behind it, or half a line."""
+        if not self.buffer:
+            return
+        source = "\n".join(self.buffer)
+        self.resetbuffer()
+        try:
+            found = compile(f"{source}\n", self.filename, "single")
+        except (SyntaxError, ValueError, OverflowError):
+            self.showsyntaxerror(self.filename)
+        else:
+            self.runcode(found)
 
     @override
     def showtraceback(self) -> None:
@@ -66,7 +80,7 @@ class Prompt(code.InteractiveConsole):
         return self.found[state] if state < len(self.found) else None
 
     def run(self, banner: str, history: Path) -> None:
-        """Until Ctrl-D, or exit()."""
+        """Until Ctrl-D, or exit(), whose SystemExit it raises."""
         readline.set_completer(self.complete)
         readline.set_completer_delims(" \t\n=+-*,;(){}")
         readline.parse_and_bind("tab: complete")
@@ -77,8 +91,6 @@ class Prompt(code.InteractiveConsole):
         shown, sys.displayhook = sys.displayhook, display
         try:
             self.interact(banner if self.typed else "", "")
-        except SystemExit:
-            pass
         finally:
             sys.displayhook = shown
             self._keep(history)
