@@ -164,8 +164,9 @@ def test_its_own_status(client: Client) -> None:
 
 @pytest.mark.parametrize("name", ["²", "9" * 5000, "0", "-1"], ids=lambda name: name[:2])
 def test_what_is_the_number_of_no_process(client: Client, name: str) -> None:
-    with pytest.raises(RemoteError, match="file does not exist"):
-        client.stat(f"/proc/{name}")
+    for room in ("/proc", "/dev/dma"):
+        with pytest.raises(RemoteError, match="file does not exist"):
+            client.stat(f"{room}/{name}")
 
 
 def test_open_files_are_listed(client: Client) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Coroutine, Iterator
 from typing import Any, TypeVar
 
@@ -52,6 +53,20 @@ def test_files(served: Served, kind: str) -> None:
             assert c.caller.top_fid < 8
         with pytest.raises(Disconnected):
             await c.read("/ctl")
+
+    run(kind, main())
+
+
+def test_one_that_is_given_up_before_it_is_attached_hangs_up(kind: str) -> None:
+    async def main() -> None:
+        ours, theirs = socket.socketpair()
+        theirs.setblocking(False)
+        connecting = asyncio.ensure_future(AsyncClient.over(ours))
+        with theirs:
+            loop = asyncio.get_running_loop()
+            assert await loop.sock_recv(theirs, 4096)  # its Tversion, which nobody answers
+            connecting.cancel()
+            assert await loop.sock_recv(theirs, 4096) == b""
 
     run(kind, main())
 

@@ -11,6 +11,7 @@ from pathlib import PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 
 from ..wire.messages import DMDIR, Stat
+from ..wire.numeral import numeral
 from ..wire.unix import DMSYMLINK
 
 if TYPE_CHECKING:
@@ -182,7 +183,7 @@ class RemotePath:
 def stat_result(stat: Stat) -> os.stat_result:
     """A stat of 9P as the system's."""
     kind = s.S_IFDIR if stat.mode & DMDIR else s.S_IFLNK if stat.mode & DMSYMLINK else s.S_IFREG
-    uid, gid = (int(name) if name.isdecimal() else -1 for name in (stat.uid, stat.gid))
+    uid, gid = numeral(stat.uid), numeral(stat.gid)
     mode = kind | stat.mode & 0o777
     times = (stat.atime, stat.mtime, stat.mtime)
     return os.stat_result((mode, stat.qid.path, 0, 1, uid, gid, stat.length, *times))

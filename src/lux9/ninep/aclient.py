@@ -17,7 +17,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from pathlib import Path
 from typing import Self
 
-from ..errors import Disconnected, Lux9Error
+from ..errors import Disconnected
 from ..pending import Pending
 from ..wire.codec import Dialect
 from ..wire.dialects import named
@@ -63,7 +63,7 @@ class AsyncClient:
     async def _attached(cls, caller: Caller, wire: LoopWire, aname: str) -> Self:
         try:
             return cls(caller, Paths(caller, await caller.start(aname)))
-        except Lux9Error:
+        except BaseException:  # also of whoever waits no longer
             wire.close()
             raise
 

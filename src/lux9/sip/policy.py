@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 
 from ..errors import ControlError
+from ..wire.numeral import numeral
 
 USAGE = "never, always or on-crash, then nothing or `max N in SECONDS`"
 FIRST, LONGEST = (
@@ -51,9 +52,9 @@ def rule(text: str) -> Restart:
 
 
 def _count(word: str, text: str) -> int:
-    if not (word.isascii() and word.isdecimal()):
+    if (count := numeral(word)) < 0:
         raise ControlError(f"restart {text!r}: {word!r} is not a number of restarts; write {USAGE}")
-    return int(word)
+    return count
 
 
 def _seconds(word: str, text: str) -> float:

@@ -18,6 +18,7 @@ from . import linux
 from .linux import Entry, Rgetattr, Rstatfs
 from .messages import DMDIR, QTSYMLINK, Qid, Stat
 from .node import Node
+from .numeral import numeral
 from .unix import NO_NUMBER
 
 Attr = Rgetattr  # what attributes are, is said there
@@ -149,8 +150,8 @@ def make(
 @lru_cache(maxsize=1024)
 def number(name: str) -> int:
     """The number of a user or group: as it stands there, or as this host knows it."""
-    if name.isdecimal() and int(name) < NO_NUMBER:
-        return int(name)
+    if 0 <= (n := numeral(name)) < NO_NUMBER:
+        return n
     try:
         return pwd.getpwnam(name).pw_uid
     except KeyError:

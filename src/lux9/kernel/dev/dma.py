@@ -6,6 +6,7 @@ from collections.abc import Mapping
 
 from ...errors import ControlError
 from ...tree import Dir, File, entries, rpc, text, verb
+from ...wire.numeral import numeral
 from ..hardware import Hardware
 from ..hardware.dma import PAGE
 from ..process import Cap, Process
@@ -59,8 +60,8 @@ class DmaDir(Dir):
 
     def child(self, name: str) -> File | None:
         """A buffer of this process."""
-        buffer = self.dma.buffers.get(int(name)) if name.isascii() and name.isdecimal() else None
-        if buffer is None or buffer.owner is not self.process or str(buffer.handle) != name:
+        buffer = self.dma.buffers.get(numeral(name))
+        if buffer is None or buffer.owner is not self.process:
             return None
         return self._file(buffer.handle, buffer.size)
 

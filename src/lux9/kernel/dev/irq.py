@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from ...errors import ControlError
 from ...tree import Dir, File, entries, text, verb
 from ...tree.handles import Events
+from ...wire.numeral import numeral
 from ..hardware import Hardware
 from ..hardware.irq import NUMBERS
 from ..process import Process
@@ -65,8 +66,8 @@ class IrqDir(Dir):
 
     def child(self, name: str) -> File | None:
         """Any number can be walked to; only the registered ones are listed."""
-        known = name.isascii() and name.isdecimal() and str(int(name)) == name
-        return self._file(int(name)) if known and int(name) < NUMBERS else None
+        n = numeral(name)
+        return self._file(n) if 0 <= n < NUMBERS else None
 
     def _file(self, n: int) -> File:
         return File(0o400, lambda mode: self._open(n))

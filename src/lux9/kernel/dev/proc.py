@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from ...errors import ControlError, NotSupported, PermissionDenied
 from ...ninep.session import Session
 from ...tree import Dir, entries, text, verb
+from ...wire.numeral import numeral
 from ..crash import Report
 from ..group import Group
 from ..namespace import Namespace
 from ..process import Cap, Process
 
 SELF = "self"
-NUMBER = re.compile("[0-9]{1,18}")
 
 
 @dataclass
@@ -188,8 +187,7 @@ class ProcDir(Dir):
 
     def child(self, name: str) -> Dir | None:
         """By number, or `self`."""
-        number = int(name) if NUMBER.fullmatch(name) else -1
-        number = self.process.number if name == SELF else number
+        number = self.process.number if name == SELF else numeral(name)
         return self._dir(number) if number in self.lives and self._sees(number) else None
 
     def _sees(self, number: int) -> bool:
