@@ -21,7 +21,7 @@
 
 enum { Tgetattr = 24, Twalk = 110, Tread = 116, Rread, Tclunk = 120, Rclunk, Tstat = 124 };
 enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, GETATTR = 19, READ = 23, DATA = 11, COPY = 8192, OUT = 1 << 16 };
-#define INTERFACE 1 /* as in lux9.ninep.short */
+#define INTERFACE 2 /* as in lux9.ninep.short */
 #define NOFID 0xffffffffu
 #define CROWDED 40000 /* ns that a yield takes where others run than the client */
 #define LEAST 256 /* yields that are left out then */
@@ -29,6 +29,8 @@ enum { HEADER = 7, FID = 11, WALK = 17, NAMES = 15, GETATTR = 19, READ = 23, DAT
 
 static PyObject *fids_, *waiting_, *most_, *linked_, *bounds_, *quick_, *read_, *spot_, *epoch_, *count_, *told_, *trails_,
 	*opened_, *ending_, *failed_, *answer_, *data_, *out_, *name_, *word_read;
+
+static long long spin; /* ns that a look may take, where nothing has come */
 
 struct turn {
 	PyObject *session, *epoch, *fid, *closing, *fids, *waiting, *quick, *kept;
@@ -312,30 +314,36 @@ static int send_out(struct turn *t) {
 	return 0;
 }
 
+static long long now(void) {
+	struct timespec t;
+	clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * 1000000000ll + t.tv_nsec;
+}
+
 /* Let whoever waits for this processor run: the client, if it shares it. Where somebody else runs besides, he is given
  * a slice for it now and then, which takes long: then it is left out, for twice as long each time. */
 static void give_way(void) {
 	static unsigned skip, pause;
-	struct timespec before, after;
 	if (skip) {
 		skip--;
 		return;
 	}
-	clock_gettime(CLOCK_MONOTONIC, &before);
+	long long before = now();
 	sched_yield();
-	clock_gettime(CLOCK_MONOTONIC, &after);
-	if ((after.tv_sec - before.tv_sec) * 1000000000ll + after.tv_nsec - before.tv_nsec > CROWDED)
+	if (now() - before > CROWDED)
 		skip = pause = pause < LEAST ? LEAST : pause < MOST ? 2 * pause : MOST;
 	else if (pause)
 		pause--;
 }
 
-/* Read what has come meanwhile. */
+/* Read what has come meanwhile, or comes while we may wait for it awake. */
 static ssize_t look(int fd, void *room, size_t size) {
 	ssize_t came;
 	Py_BEGIN_ALLOW_THREADS
 	give_way();
 	came = read(fd, room, size);
+	for (long long end = spin ? now() + spin : 0; spin && came < 0 && errno == EAGAIN && now() < end;)
+		came = read(fd, room, size);
 	Py_END_ALLOW_THREADS
 	return came;
 }
@@ -424,7 +432,16 @@ static PyObject *turn(PyObject *module, PyObject *const *args, Py_ssize_t n) {
 	return result;
 }
 
+static PyObject *set_spin(PyObject *module, PyObject *microseconds) {
+	long value = PyLong_AsLong(microseconds);
+	if (PyErr_Occurred())
+		return NULL;
+	spin = value * 1000ll;
+	Py_RETURN_NONE;
+}
+
 static PyMethodDef methods[] = {
+	{"spin", set_spin, METH_O, "spin(microseconds) -> None"},
 	{"turn", (PyCFunction)(void (*)(void))turn, METH_FASTCALL, "turn(session, epoch, fid, fd, room, have, looks, closing) -> (at, have, asked, looks, rest)"},
 	{NULL, NULL, 0, NULL},
 };

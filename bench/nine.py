@@ -77,18 +77,22 @@ def show(case: Case, found: Found, peers: Sequence[Peer]) -> None:
         late = "  ".join(f"{p} {figure[p]:.1f}" for p in LATENCY)
         print(f"    {name:18} {figure['rate']:>12,.0f} {case.units:5} µs: {late}")
     for goal in case.goals:
-        if (reached := ratio(goal, found, peers)) is not None:
+        for name, reached in ratios(goal, found, peers).items():
             word = "reached" if reached >= goal.least else "missed"
-            print(f"    {reached:>6.2f} of {goal.peer} (goal {goal.least}: {word})", flush=True)
+            print(
+                f"    {reached:>6.2f} of {goal.peer} (goal {goal.least}: {word}), {name}",
+                flush=True,
+            )
 
 
-def ratio(goal: Goal, found: Found, peers: Sequence[Peer]) -> float | None:
-    """Ours to the fastest of a peer's settings, in the dialect of that peer."""
+def ratios(goal: Goal, found: Found, peers: Sequence[Peer]) -> dict[str, float]:
+    """Each of ours to the fastest of a peer's settings, in the dialect of that peer."""
     theirs = [p for p in peers if p.name.startswith(goal.peer) and p.name in found]
     if not theirs:
-        return None
-    ours = next(p for p in peers if p.ours and p.dialect == theirs[0].dialect)
-    return found[ours.name]["rate"] / max(found[p.name]["rate"] for p in theirs)
+        return {}
+    best = max(found[p.name]["rate"] for p in theirs)
+    ours = [p.name for p in peers if p.ours and p.name in found and p.dialect == theirs[0].dialect]
+    return {name: found[name]["rate"] / best for name in ours}
 
 
 def mounts(client: Path, peers: Sequence[Peer], on: set[int], rounds: int) -> dict[str, Found]:

@@ -26,6 +26,7 @@ BAR, CONFIG = f"{FUNCTION}/bar5", f"{FUNCTION}/config"
 BIG = 16 << 20  # bytes of the long file: the largest DMA buffer
 THREADS = (1, 4, 16)  # of diod; 16 is its default
 PATH = os.environ.get("PATH", "") + os.pathsep + "/usr/sbin"
+SPIN = "100"  # microseconds
 READY = 20.0  # seconds that a server may take to listen
 LINUX, PLAIN = "9P2000.L", "9P2000"
 HERE = Path(__file__).parent
@@ -86,19 +87,20 @@ class Servers:
         self.peers.append(Peer("minimal C", floor, LINUX))
         for threads in THREADS if shutil.which("diod", path=PATH) else ():
             self._diod(threads)
-        ours = self._boot("lux9", "1")
+        ours = self._boot("lux9")
         self.peers += [Peer("lux9", ours, LINUX), Peer("lux9, 9P2000", ours, PLAIN)]
+        self.peers.append(Peer("lux9, --spin", self._boot("spin", "--spin", SPIN), LINUX))
         if TURN is not None:  # then there is something in C: what is it without?
-            self.peers.append(Peer("lux9, all Python", self._boot("python", "0"), LINUX))
+            self.peers.append(Peer("lux9, all Python", self._boot("python", short="0"), LINUX))
         self._start_aio9p()
 
-    def _boot(self, name: str, short: str) -> Path:
+    def _boot(self, name: str, *options: str, short: str = "1") -> Path:
         """A kernel on the embedded machine, with no driver; `short`: whether the short ways may be in C."""
         where, none = self._socket(name), self.folder / "none.toml"
         none.write_text("# no drivers\n")
         audit = ["--audit", str(self.folder / f"{name}.audit")]
         boot = [sys.executable, "-m", "lux9", "boot", "--manifest", str(none), *audit]
-        self._start([*boot, "--listen", f"unix!{where}"], where, {VARIABLE: short})
+        self._start([*boot, *options, "--listen", f"unix!{where}"], where, {VARIABLE: short})
         return where
 
     def _start_aio9p(self) -> None:

@@ -51,5 +51,8 @@ def test_ratios_are_to_the_fastest_setting_of_the_same_dialect() -> None:
     rates = {"lux9": 100.0, "lux9, 9P2000": 80.0, "diod, 1 thread": 40.0, "diod, 4 threads": 50.0}
     found = {name: {"rate": rate} for name, rate in (rates | {"aio9p": 20.0}).items()}
     who = [Peer(n, where, PLAIN if n.endswith(("9P2000", "aio9p")) else LINUX) for n in found]
-    assert [nine.ratio(goal, found, who) for goal in BATCHED] == [2.0, 4.0]
-    assert nine.ratio(Goal("minimal C", 1.0), found, who) is None
+    assert [nine.ratios(goal, found, who) for goal in BATCHED] == [
+        {"lux9": 2.0},
+        {"lux9, 9P2000": 4.0},
+    ]
+    assert nine.ratios(Goal("minimal C", 1.0), found, who) == {}

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import select
 import socket
-from collections.abc import Iterator, Sequence
+import threading
+from collections.abc import Generator, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -66,6 +69,20 @@ def came(sock: socket.socket) -> bytes:
     except BlockingIOError:
         pass
     return got
+
+
+@contextmanager
+def answering(sock: socket.socket, data: bytes) -> Generator[None, None, None]:
+    """A client that sends something when it has got an answer."""
+
+    def answer() -> None:
+        select.select([sock], [], [], 20.0)
+        sock.send(data)
+
+    client = threading.Thread(target=answer)
+    client.start()
+    yield
+    client.join()
 
 
 @given(
@@ -153,6 +170,20 @@ def test_a_look_finds_what_has_come(pair: Pair) -> None:
     pair[1].send(b"request")
     assert looking(outlet, memoryview(buffer)) == [7, 0]
     assert buffer == b"request\0"
+
+
+def test_a_look_that_may_stay_awake_meets_who_answers_soon(
+    pair: Pair, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Outlet, "awake", 20.0)  # it ends with what comes
+    outlet, buffer = Outlet(Transport(pair[0])), bytearray(8)
+    with answering(pair[1], b"request"):
+        outlet.turn()
+        outlet.turn()
+        assert outlet.send(b"a", memoryview(buffer)) == 7
+    assert buffer == b"request\0"
+    monkeypatch.setattr(Outlet, "awake", 1e-4)
+    assert looking(outlet, memoryview(buffer)) == [0]
 
 
 def test_the_others_have_their_turn(pair: Pair) -> None:

@@ -29,7 +29,7 @@ from lux9.wire.node import Bytes
 from lux9.wire.steady import EPOCH
 from tests.ninep.boards import ACTS, REQUESTS, VERSIONS, Board, hello
 from tests.ninep.rig import Owner
-from tests.ninep.test_outlet import Transport, came
+from tests.ninep.test_outlet import Transport, answering, came
 
 SOURCE = Path(__file__).parents[2] / "accel" / "lux9_short.c"
 WARNINGS = (
@@ -108,7 +108,9 @@ class Side:
     def say(self, data: bytes, cuts: tuple[int, ...] = (1 << 16,)) -> bytes:
         """Requests in, in pieces; the answers."""
         answers, at, turn = b"", 0, 0
-        while at < len(data):
+        while (
+            at < len(data) and not self.transport.shut
+        ):  # else nobody takes it, and it fills the socket
             self.theirs.sendall(data[at : at + cuts[turn % len(cuts)]])
             at, turn = at + cuts[turn % len(cuts)], turn + 1
             answers += self._read()
@@ -322,3 +324,19 @@ def test_what_comes_soon_needs_no_turn_of_the_loop(short: Turn) -> None:
         got = short(session, EPOCH, object, fd, room, 23, 5, lambda: False)
         assert got == (0, 0, 2, 3, b""), "two answered, and a look in vain"
         assert len(came(s.theirs)) == 2 * len(m.Rread(b"four").encode(1))
+
+
+def test_a_look_may_stay_awake(short: Any) -> None:
+    spin = short.__self__.spin
+    with side(short) as s:
+        opened(s)
+        room = memoryview(bytearray(64))
+        room[:23] = READ.encode(1)
+        fd, session = s.ours.fileno(), s.connection.session
+        spin(20_000_000)  # microseconds: what comes ends it
+        try:
+            with answering(s.theirs, READ.encode(2)):
+                got = short(session, EPOCH, object, fd, room, 23, 1, lambda: False)
+        finally:
+            spin(0)
+        assert got == (23, 23, 2, 0, b""), "two answered in one turn"

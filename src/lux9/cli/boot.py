@@ -13,6 +13,7 @@ import click
 from ..errors import UserError
 from ..kernel.auditlog import AuditLog
 from ..kernel.console import Console
+from ..ninep.outlet import stay_awake
 from ..sip.policy import rule
 from ..sip.sandbox.level import Level
 from ..sip.stanza import Stanza
@@ -137,6 +138,7 @@ def boot(wanted: Wanted, drivers: Drivers, reach: Reach, session: Session, *, ma
 
     stanzas = drivers.stanzas()
     with contextlib.ExitStack() as undo:
+        stay_awake(reach.spin)
         path, addresses = reach.places(session.command is not None, undo)
         net = reach.net(addresses, load_users(drivers.manifest) if drivers.manifest else {})
         made, console = make(machine, wanted), session.console()

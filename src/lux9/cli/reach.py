@@ -54,6 +54,15 @@ class Reach:
         help="When a client of the network that gives no sign of life counts as gone.",
     )
 
+    spin: int = option(
+        0,
+        "--spin",
+        type=click.IntRange(0, 1000),
+        metavar="MICROSECONDS",
+        show_default=True,
+        help="Stay awake so long for a client's next request: sooner answers, for a processor that is busier.",
+    )
+
     def places(self, passing: bool, undo: contextlib.ExitStack) -> tuple[Path, list[Address]]:
         """The socket, and what else to listen on; `passing`: the socket's place goes with `undo`.
 

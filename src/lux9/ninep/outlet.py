@@ -7,6 +7,8 @@ until that has caught up, so that the order stays. A transport that is not a bar
 Where client and server share a processor, the next request may be there as soon as the answer was sent: the client
 ran meanwhile. So we look, without waiting, before the loop goes to sleep; a few times in a row, so that the others have
 their turn; not while several connections are served by turns; and hardly ever where nothing has come the last times.
+With processors to spare, a look may wait awake (`stay_awake`): going to sleep and being woken takes longer than most
+clients need until they ask again.
 """
 
 from __future__ import annotations
@@ -16,9 +18,11 @@ import os
 import socket
 import stat
 from collections.abc import Sequence
+from time import monotonic
 from typing import ClassVar
 
 from ..wire.node import Bytes
+from . import short
 
 PARTS = 512  # in one writev; IOV_MAX is 1024
 LOOKS = 16  # reads in one turn of the loop
@@ -27,12 +31,19 @@ write, readv = os.write, os.readv
 LEAST_HOPE = 8  # after so many turns without luck, one in 256 looks
 
 
+def stay_awake(microseconds: int) -> None:
+    """For how long this process waits for a client's next request before it goes to sleep."""
+    Outlet.awake = microseconds / 1_000_000
+    short.spin(microseconds)
+
+
 class Outlet:
     """The way out of one transport."""
 
     __slots__ = ("behind", "closing", "fd", "hope", "looks", "missed", "number", "transport")
     made: ClassVar[int] = 0
     served: ClassVar[int] = 0  # whose turn was the last one
+    awake: ClassVar[float] = 0.0  # seconds that a look may wait
 
     def __init__(self, transport: asyncio.Transport) -> None:
         self.transport, self.closing = transport, transport.is_closing
@@ -78,9 +89,23 @@ class Outlet:
         try:
             came = readv(self.fd, (room,))
         except OSError:  # nothing has; or it is broken
+            came = self._awake(room)
+        if not came:
             return self._in_vain()
         self.missed = 0
         return came
+
+    def _awake(self, room: memoryview) -> int:
+        """What comes while we may stay awake for it."""
+        end = monotonic() + Outlet.awake if Outlet.awake else 0.0
+        while monotonic() < end:
+            try:
+                return readv(self.fd, (room,))
+            except BlockingIOError:
+                continue
+            except OSError:
+                break
+        return 0
 
     def rest(self) -> None:
         """Something was changed, for which the loop may have to turn: no looking in the next turns."""

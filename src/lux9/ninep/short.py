@@ -20,7 +20,9 @@ Turn = Callable[
 VARIABLE = "LUX9_SHORT"  # 0: not in C
 
 
-INTERFACE = 1  # of `turn`, in C as here: one more whenever what it takes, gives or looks at in a session changes
+INTERFACE = (
+    2  # in C as here: one more whenever what it takes, gives or looks at in a session changes
+)
 
 
 def stale() -> bool:
@@ -36,12 +38,15 @@ def _module() -> Any:
         return None
 
 
-def _found() -> Turn | None:
-    if os.environ.get(VARIABLE) == "0" or stale():
-        return None
-    module = _module()
-    made: Turn | None = module and module.turn
-    return made
+def _found() -> Any:
+    return None if os.environ.get(VARIABLE) == "0" or stale() else _module()
 
 
-TURN = _found()
+_FOUND = _found()
+TURN: Turn | None = getattr(_FOUND, "turn", None)
+
+
+def spin(microseconds: int) -> None:
+    """How long a look may wait, awake, for the next request."""
+    if _FOUND is not None:
+        _FOUND.spin(microseconds)
