@@ -1,7 +1,7 @@
 """The reader and the killer: `python -m soak.client FILE SHA256 ROUNDS`, with LUX9_ADDR set, within `lux9 boot`.
 
 Each round reads the whole file; at a random moment of it the driver gets SIGKILL, or is reloaded. A hash that is
-wrong, or a read that fails, ends it with status 1.
+wrong, a read that fails, or a driver that hardly ever was ended, ends it with status 1.
 """
 
 from __future__ import annotations
@@ -36,12 +36,13 @@ def status(client: Client) -> dict[str, str]:
     return dict(line.split(": ", 1) for line in lines)
 
 
-def strike(addr: str, way: str, after: float) -> None:
-    """Wait a little, then end the driver."""
+def strike(addr: str, way: str, after: float, struck: list[str]) -> None:
+    """Wait a little, then end the driver; `struck` has what was done."""
     time.sleep(after)
     with Client.dial(addr) as client:
         try:
             client.write(f"{SERVER}/ctl", way.encode())
+            struck.append(way)
         except Lux9Error as error:  # it is just being started: that counts as well
             print(f"{way}: {error}", file=sys.stderr)
 
@@ -58,12 +59,13 @@ def settled(client: Client) -> dict[str, str]:
 
 def main(path: str, wanted: str, rounds: int) -> int:
     """All rounds; the exit status."""
-    addr, chance = os.environ["LUX9_ADDR"], random.Random(9)
+    addr, chance, struck = os.environ["LUX9_ADDR"], random.Random(9), list[str]()
     with Client.dial(addr) as client:
         _, usual = copy(client, path)
         for n in range(1, rounds + 1):
             way = WAYS[n % len(WAYS)]
-            striker = threading.Thread(target=strike, args=(addr, way, chance.uniform(0, usual)))
+            after = chance.uniform(0, usual)
+            striker = threading.Thread(target=strike, args=(addr, way, after, struck))
             striker.start()
             found, took = copy(client, path)
             striker.join()
@@ -74,7 +76,15 @@ def main(path: str, wanted: str, rounds: int) -> int:
             print(
                 f"round {n}: {way}: right in {took:.2f} s, restarts {now['restarts']}", flush=True
             )
-    return 0
+        return told(len(struck), rounds, int(settled(client)["restarts"]))
+
+
+def told(struck: int, rounds: int, restarts: int) -> int:
+    """0 where the driver was ended and came back; two ends in one moment are one restart."""
+    if struck >= rounds / 2 and restarts >= struck / 2:
+        return 0
+    print(f"of {rounds} times the driver was ended {struck} times, and came back {restarts} times")
+    return 1
 
 
 if __name__ == "__main__":
