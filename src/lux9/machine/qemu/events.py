@@ -11,8 +11,9 @@ import asyncio
 import contextlib
 import select
 from collections import deque
+from collections.abc import Callable
 
-from ..abstract import Bdf, Report, Sink
+from ..abstract import Bdf, Sink
 from .doorbell import FIRST, Doorbell
 from .launch import Child
 from .lines import Lines
@@ -26,9 +27,9 @@ class Events:
     """Between QEMU and the kernel's sink. `why` tells why QEMU is no more, empty while it is."""
 
     def __init__(
-        self, child: Child, bell: Doorbell, sink: Sink, report: Report, limit: float
+        self, child: Child, bell: Doorbell, sink: Sink, over: Callable[[str], object], limit: float
     ) -> None:
-        self.child, self.bell, self.sink, self.report = child, bell, sink, report
+        self.child, self.bell, self.sink, self.over = child, bell, sink, over
         self.qtest = Qtest(child.qtest, self._line, self._lost, limit)
         self.lines = Lines(sink, self.ask_turn, lambda: self.qtest.quiet)
         self.why = ""
@@ -150,5 +151,5 @@ class Events:
 
     def _tell_the_end(self) -> None:
         if not self.closed:
-            self.report("qemu", f"{self.why}; every function counts as removed")
+            self.over(self.why)
             self.wake()

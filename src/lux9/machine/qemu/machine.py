@@ -94,7 +94,7 @@ class Qemu:
         self._child = child = Child(self.board.found, options, keep, log)
         bell.theirs.close()
         self._monitor = Monitor(child.monitor)
-        self._events = events = Events(child, bell, sink, self._report, self.board.limit)
+        self._events = events = Events(child, bell, sink, self._over, self.board.limit)
         self.qtest, self.lines = events.qtest, events.lines
         with contextlib.suppress(BrokenPipeError):  # it has ended already: its end tells why
             child.qtest.sendall(b"irq_intercept_in ioapic\n")
@@ -182,6 +182,12 @@ class Qemu:
         for each in gone:
             self._report(each.name, PULLED)
             self.events.wake(each.bdf)
+
+    def _over(self, why: str) -> None:
+        """QEMU is no more, and took what was in it along."""
+        self._report("qemu", f"{why}; every function counts as removed")
+        for each in self.known:
+            self._report(each.name, PULLED)
 
     @property
     def events(self) -> Events:
