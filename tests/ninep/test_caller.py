@@ -448,6 +448,30 @@ class TestSession:
             pending.cancel()
             assert [a for _, a in wire.asked()] == [m.Tflush(tag), m.Tclunk(walk.newfid)]
 
+    def test_a_create_that_cannot_be_asked_leaves_no_fid(
+        self, caller: Caller, wire: Script
+    ) -> None:
+        pending = Paths(caller, (0, QID)).create("/" + "x" * 70_000, 0o600, 0)
+        tag, walk = wire.one()
+        wire.say(tag, m.Rwalk(()))
+        assert wire.one()[1] == m.Tclunk(walk.newfid)
+        with pytest.raises(ProtocolError):
+            pending.result()
+
+    def test_a_remove_that_is_given_up_leaves_no_fid(self, caller: Caller, wire: Script) -> None:
+        """It may have been carried out, or not: its fid is no other file's before that is known."""
+        pending = Paths(caller, (0, QID)).remove("/a")
+        tag, walk = wire.one()
+        wire.say(tag, m.Rwalk((QID,)))
+        tag, _ = wire.one()
+        pending.cancel()
+        asked = wire.asked()
+        assert [a for _, a in asked] == [m.Tflush(tag), m.Tclunk(walk.newfid)]
+        assert walk.newfid not in caller.fids
+        wire.say(asked[0][0], m.Rflush())
+        wire.say(asked[1][0], m.Rerror("bad file descriptor"))
+        assert walk.newfid in caller.fids
+
     def test_a_directory_that_is_nonsense(self, caller: Caller, wire: Script) -> None:
         pending = caller.listing(1)
         wire.asked()

@@ -49,40 +49,56 @@ class Paths:
         """Something done with a fid of its own, which is clunked behind it."""
 
         def walked(fid: int) -> Pending[T]:
-            try:
-                answer = ask(fid)
-            except Lux9Error:
-                self.caller.forget(fid)
-                raise
+            answer = self._asked(fid, lambda: ask(fid))
             return answer.ended(lambda _: self.caller.forget(fid))
 
         return self.walk(path).map(walked)
 
+    def _asked(self, fid: int, ask: Callable[[], Pending[T]]) -> Pending[T]:
+        """Ask it; a fid of which nothing can be asked is clunked."""
+        try:
+            return ask()
+        except Lux9Error:
+            self.caller.forget(fid)
+            raise
+
     def open(self, path: str, mode: int = OREAD) -> Pending[Opened]:
         """Open a file; `mode` is OREAD, OWRITE or ORDWR, with OTRUNC if wanted."""
-        return self.walk(path).map(lambda fid: self._opening(fid, self.caller.open(fid, mode)))
+        return self.walk(path).map(
+            lambda fid: self._opening(fid, lambda: self.caller.open(fid, mode))
+        )
 
     def create(self, path: str, perm: int, mode: int) -> Pending[Opened]:
         """Create a file and open it."""
         above, _, name = path.rstrip("/").rpartition("/")
         return self.walk(above).map(
-            lambda fid: self._opening(fid, self.caller.create(fid, name, perm, mode))
+            lambda fid: self._opening(fid, lambda: self.caller.create(fid, name, perm, mode))
         )
 
-    def _opening(self, fid: int, answer: Pending[Any]) -> Pending[Opened]:
+    def _opening(self, fid: int, ask: Callable[[], Pending[Any]]) -> Pending[Opened]:
         def over(p: Pending[Any]) -> None:
             if not p.ok:
                 self.caller.forget(fid)
 
         most = self.caller.most
-        return answer.ended(over).map(lambda r: Opened(fid, r.qid, min(r.iounit or most, most)))
+        return (
+            self._asked(fid, ask)
+            .ended(over)
+            .map(lambda r: Opened(fid, r.qid, min(r.iounit or most, most)))
+        )
 
     def remove(self, path: str) -> Pending[None]:
         """Remove a file."""
 
+        def over(fid: int, p: Pending[Any]) -> None:
+            if p.cancelled:  # it may have been carried out, or not
+                self.caller.forget(fid)
+            else:
+                self.caller.fids.append(fid)
+
         def walked(fid: int) -> Pending[None]:
             answer = self.caller.submit(m.Tremove(fid))  # the fid goes, whatever the answer
-            return answer.ended(lambda _: self.caller.fids.append(fid)).map(lambda _: None)
+            return answer.ended(partial(over, fid)).map(lambda _: None)
 
         return self.walk(path).map(walked)
 
