@@ -170,7 +170,7 @@ def test_no_kernel() -> None:
         timeout=LIMIT,
     )
     assert done.returncode == 1
-    assert done.stderr.startswith("lux9 run: ")
+    assert done.stderr.startswith("lux9 run: no lux9 at /nowhere: ")
     assert done.stderr.count("\n") == 1
 
 

@@ -125,6 +125,7 @@ def test_no_stanza_is_no_driver() -> None:
         ("[a]\nmodule = 'm'\nbeans = 3", "unknown key 'beans'"),
         ("[a-b c]\nmodule = 'm'", "Expected"),
         ("['a/b']\nmodule = 'm'", "'a/b' is no name"),
+        (f"[{'a' * 64}]\nmodule = 'm'", "is no name: a letter, then at most 62"),
         ("[a]\nmodule = 'm'\n\nrestart = 'often'", "4: [a]: restart 'often': write never"),
         ("[a]\nmodule = 'm'\n[b]\nrestart = 'x'\nmodule = 'm'", "4: [b]: restart 'x'"),
         ("[a]\nmodule = 'm'\nhold = -1", "3: [a]: hold = -1 is not a time"),

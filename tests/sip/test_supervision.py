@@ -253,6 +253,7 @@ def test_a_server_made_by_hand(tmp_path: Path) -> None:
     ("line", "why"),
     [
         ("name 9", "a letter, then"),
+        (f"name {'x' * 64}", "a letter, then at most 62"),
         ("name a", "there is a driver a already"),
         ("type nothing", "no type 'nothing'"),
         ("bind 0000:00:1e.7", "there is no such function"),

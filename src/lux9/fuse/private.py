@@ -15,7 +15,7 @@ import threading
 from collections.abc import Iterator
 from pathlib import Path
 
-from ..errors import Lux9Error, text_of
+from ..errors import Lux9Error, UserError, text_of
 from .keeper import unmount
 from .mount import Tree, serve
 
@@ -68,4 +68,4 @@ if __name__ == "__main__":
     try:
         main(sys.argv[1], Path(sys.argv[2]))
     except (Lux9Error, OSError) as error:
-        sys.exit(text_of(error))
+        sys.exit(str(error) if isinstance(error, UserError) else text_of(error))

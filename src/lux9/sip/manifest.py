@@ -39,7 +39,7 @@ from .table import Table, line_of, read, toml
 
 CLASS = re.compile(r"[0-9a-f]{2}(\.[0-9a-f]{2}){0,2}")
 IDS = re.compile(r"[0-9a-f]{4}:[0-9a-f]{4}")
-NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]*")
+NAME = re.compile(r"[A-Za-z][A-Za-z0-9_.-]{0,62}")
 BUILT_IN = "drivers.toml"
 DRIVERS = "drivers"  # `drivers = "built-in"`: those of the package besides, unless it has one of that name
 USERS = "user"  # [[user]]: who may come over the network, and with which rights (`users.py`)
@@ -116,7 +116,7 @@ class Reader(Table):
         self.known()
         if not NAME.fullmatch(self.name):
             raise self.wrong(
-                "", f"{self.name!r} is no name: a letter, then letters, digits and _.-"
+                "", f"{self.name!r} is no name: a letter, then at most 62 letters, digits and _.-"
             )
         if ("module" in t) + ("command" in t) not in ((0, 1) if "remote" in t else (1,)):
             raise self.wrong("command", "name either a module or a command")

@@ -165,7 +165,7 @@ class ServerDir(Dir):
         """Give it another name, before it is started."""
         self._idle("its name")
         if not NAME.fullmatch(name):
-            raise ControlError(f"name {name!r}: a letter, then letters, digits and _.-")
+            raise ControlError(f"name {name!r}: a letter, then at most 62 letters, digits and _.-")
         if name != self.sip.name and self.keeper.free_name(name) != name:
             raise Exists(f"there is a driver {name} already")
         self.sip.name = name
