@@ -77,3 +77,26 @@ def test_a_watch_ends_though_its_answer_came_in_the_same_moment(
         server.close()
 
     run(work())
+
+
+def test_a_watch_that_ends_by_a_mistake_is_told_of() -> None:
+    async def work() -> None:
+        said: list[object] = []
+        told = asyncio.Event()
+
+        def heard(loop: asyncio.AbstractEventLoop, context: dict[str, object]) -> None:
+            said.append(context.get("exception"))
+            told.set()
+
+        def wrong(sip: Sip) -> None:
+            raise RuntimeError("a mistake")
+
+        asyncio.get_running_loop().set_exception_handler(heard)
+        supervisor = Supervisor(Services(), Pace(every=0.0), nothing, ignored, wrong)
+        sip = Sip(1, "disk", Stanza("disk"), "", "")
+        sip.enter("running")
+        supervisor.watch(sip)
+        await told.wait()
+        assert [str(error) for error in said] == ["a mistake"]
+
+    run(work())

@@ -13,7 +13,7 @@ from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any
 
-from ..errors import Disconnected, Lux9Error, RemoteError
+from ..errors import Busy, Disconnected, Lux9Error, RemoteError
 from ..kernel.services import Services
 from .policy import End
 from .server import Sip
@@ -52,8 +52,9 @@ class Supervisor:
 
     def _done(self, task: asyncio.Task[object]) -> None:
         self.tasks.discard(task)
-        if not task.cancelled():
-            task.exception()  # a start that was refused: somebody else was faster
+        error = None if task.cancelled() else task.exception()
+        if error is not None and not isinstance(error, Busy):  # somebody else was faster
+            raise error  # the loop tells of it: whoever watched does so no longer
 
     async def close(self) -> None:
         """Nothing is started any more."""
