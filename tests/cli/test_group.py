@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -91,6 +92,18 @@ def test_an_output_that_takes_nothing(args: str, where: str, status: int) -> Non
     assert done.returncode == status
     told = ": standard output: No space left on device\n"
     assert done.stderr in ([f"lux9{told}", f"lux9 {args.split()[0]}{told}"] if status else [""])
+
+
+def test_too_few_open_files_are_told_with_the_remedy(
+    lux9: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def dialled() -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    monkeypatch.setattr("lux9.cli.lspci.dialled", dialled)
+    assert lux9("lspci").stderr == (
+        "lux9 lspci: too many open files for this shell's limit; raise it: ulimit -n 1024\n"
+    )
 
 
 class TestMistakes:

@@ -80,6 +80,8 @@ def _told(error: Exception) -> str:
     """One line. What a command opens by name is named; what is full and has no name is where its output goes."""
     if isinstance(error, UserError):
         return str(error)
+    if isinstance(error, OSError) and error.errno == errno.EMFILE:
+        return "too many open files for this shell's limit; raise it: ulimit -n 1024"
     if isinstance(error, OSError) and (error.filename or error.errno in FULL):
         return f"{error.filename or 'standard output'}: {error.strerror}"
     return text_of(error)
