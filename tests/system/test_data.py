@@ -60,6 +60,21 @@ def test_a_large_file(tmp_path: Path, machine_name: str) -> None:
     assert done.returncode == 0
 
 
+def test_disks_are_named_in_the_order_in_which_they_were_asked_for(
+    tmp_path: Path, machine_name: str
+) -> None:
+    """More than one controller has ports for."""
+    names = [f"sd{letter}{n}" for letter in "EFG" for n in range(6)][:14]
+    options = ["--machine", machine_name, "--read-only"]
+    for name in names:
+        (tmp_path / name).write_bytes(name.encode().ljust(1 << 20))
+        options += ["--disk", str(tmp_path / name)]
+    with Running(tmp_path, *options) as running, running.client() as client:
+        for name in names:
+            with client.open(f"/dev/{name}/data") as disk:
+                assert disk.pread(0, 4) == name.encode()
+
+
 def together(work: Callable[[int], None]) -> None:
     """The same in as many threads as there are clients; the first failure is the test's."""
     failures = list[BaseException]()

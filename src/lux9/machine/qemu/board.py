@@ -11,6 +11,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
@@ -143,7 +144,7 @@ class Board:
         return [*out, *self.extra]
 
     def _places(self) -> Iterator[str]:
-        """The media on the board's own controllers, then on further ones."""
+        """The media, in the order in which their controllers are found."""
         buses = self._ide() if self.kind == "pc" else self._sata()
         for number, medium in enumerate(self.media):
             controller, bus = next(buses)
@@ -154,8 +155,9 @@ class Board:
             yield f"{what},drive=disk{number},{bus},werror=report"
 
     def _sata(self) -> Iterator[tuple[str, str]]:
+        before = max(0, len(self.media) - 1) // SATA_PORTS  # the board's own is the last on its bus
+        yield from islice(_further(), before * SATA_PORTS)
         yield from (("", f"bus=ide.{port}") for port in range(SATA_PORTS))
-        yield from _further()
 
     def _ide(self) -> Iterator[tuple[str, str]]:
         yield from (("", f"bus=ide.{n // IDE_UNITS},unit={n % IDE_UNITS}") for n in range(4))
