@@ -55,6 +55,7 @@ ONE: dict[str, str] = {
     ),
     "drivers/ahci/test_controller.py::test_memory_above_4_gib_needs_an_hba_that_reaches_it": ODD,
     "drivers/ahci/test_controller.py::test_what_comes_while_it_ends_is_refused_and_not_lost": SLOW,
+    "drivers/ahci/test_media_errors.py::test_a_host_s_disk_that_is_full_is_an_error_of_the_disk": QEMUS_OWN,
     "drivers/ahci/test_port.py": TURN,
     "drivers/ahci/test_recovery.py::test_a_command_that_always_breaks_the_link_is_given_up": CABLE,
     "drivers/ahci/test_recovery.py::test_a_device_that_does_not_answer_is_reset": HUNG,
