@@ -96,6 +96,26 @@ def test_a_file_that_is_not_there(mounted: Path, path: str, number: int) -> None
     assert refused.value.errno == number
 
 
+def test_what_is_not_made_or_changed_here_is_refused_as_such(mounted: Path) -> None:
+    """Not as what is not there at all (ENOSYS): programs tell it to their users."""
+    null = mounted / "dev/null"
+    for change in (
+        lambda: (mounted / "dev/made").mkdir(),
+        lambda: null.rename(mounted / "dev/other"),
+        lambda: null.chmod(0o600),
+        lambda: os.chown(null, 1, 1),
+        lambda: (mounted / "dev/soft").symlink_to("null"),
+        lambda: (mounted / "dev/hard").hardlink_to(null),
+        lambda: os.mkfifo(mounted / "dev/pipe"),
+    ):
+        with pytest.raises(OSError) as caught:
+            change()
+        assert caught.value.errno in (errno.EPERM, errno.EACCES), caught.value
+    with pytest.raises(OSError) as caught:
+        null.rename(mounted / "null")
+    assert caught.value.errno == errno.EXDEV
+
+
 def test_a_command_that_is_refused_fails_the_write(mounted: Path) -> None:
     fd = os.open(mounted / "dev/pci/ctl", os.O_WRONLY)
     try:

@@ -7,6 +7,7 @@ wait, and a signal ends the wait. Errors arrive as errno.
 from __future__ import annotations
 
 import ctypes
+import errno
 import itertools
 import os
 import stat
@@ -20,7 +21,7 @@ import mfusepy
 from ..errors import UserError
 from ..ninep.aclient import AsyncFile
 from ..wire.links import BILLION, IFTODT, NOBODY
-from ..wire.messages import KEEP, ORDWR, OREAD, OWRITE
+from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE
 from .bridge import Bridge
 from .keeper import LIBRARY, survived
 
@@ -99,6 +100,31 @@ class Tree(mfusepy.Operations):
         """Remove a directory."""
         self.bridge.ask(self.client.remove(path))
         return 0
+
+    def mkdir(self, path: str, mode: int) -> int:
+        """Make a directory, where the server does."""
+        made = self.bridge.ask(self.client.create(path, DMDIR | mode & 0o777, OREAD))
+        self.bridge.loop.call_soon_threadsafe(made.close)
+        return 0
+
+    def rename(self, old: str, new: str) -> int:
+        """Another name in the same directory; mv(1) copies what is to go elsewhere."""
+        above, _, name = new.rpartition("/")
+        if old.rpartition("/")[0] != above:
+            raise OSError(errno.EXDEV, "to another directory")
+        self.bridge.ask(self.client.wstat(old, KEEP.but(name=name)))
+        return 0
+
+    def chmod(self, path: str, mode: int) -> int:
+        """What each may do with it."""
+        kind = DMDIR if stat.S_ISDIR(mode) else 0
+        self.bridge.ask(self.client.wstat(path, KEEP.but(mode=kind | mode & 0o777)))
+        return 0
+
+    def _never(self, *_: object) -> int:
+        raise PermissionError(errno.EPERM, "there is none of that in 9P2000")
+
+    symlink = link = mknod = chown = _never
 
     def truncate(self, path: str, length: int, fh: int | None = None) -> int:
         """What a shell's `>` does before it writes."""
