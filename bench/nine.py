@@ -26,7 +26,7 @@ from .facts import facts
 from .peers import PLAIN, Peer, Servers, compiled, tree
 
 RESULTS = Path(__file__).parent / "results"
-ROUNDS = 5
+ROUNDS = 3
 SECONDS = 0.2  # of a round
 SHARED = Path("/dev/shm")  # tmpfs
 LATENCY = ("p50", "p90", "p99", "p99.9")
@@ -75,7 +75,7 @@ def show(case: Case, found: Found, peers: Sequence[Peer]) -> None:
     print(f"  {case.name}", flush=True)
     for name, figure in found.items():
         late = "  ".join(f"{p} {figure[p]:.1f}" for p in LATENCY)
-        print(f"    {name:18} {figure['rate']:>12,.0f} {case.units:5} µs: {late}")
+        print(f"    {name:20} {figure['rate']:>12,.0f} {case.units:5} µs: {late}")
     for goal in case.goals:
         for name, reached in ratios(goal, found, peers).items():
             word = "reached" if reached >= goal.least else "missed"

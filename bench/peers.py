@@ -89,7 +89,11 @@ class Servers:
             self._diod(threads)
         ours = self._boot("lux9")
         self.peers += [Peer("lux9", ours, LINUX), Peer("lux9, 9P2000", ours, PLAIN)]
-        self.peers.append(Peer("lux9, --spin", self._boot("spin", "--spin", SPIN), LINUX))
+        awake = self._boot("spin", "--spin", SPIN)
+        self.peers += [
+            Peer("lux9, --spin", awake, LINUX),
+            Peer("lux9, --spin, 9P2000", awake, PLAIN),
+        ]
         if TURN is not None:  # then there is something in C: what is it without?
             self.peers.append(Peer("lux9, all Python", self._boot("python", short="0"), LINUX))
         self._start_aio9p()
