@@ -7,9 +7,12 @@ import os
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import cast
 
 import pytest
 
+from lux9.cli.sip import ended
+from lux9.ninep.client import Client
 from tests.system.running import AHCI, Running, lux9, make_image, until
 
 
@@ -71,6 +74,17 @@ def test_one_that_is_killed_comes_back_and_tells(running: Running) -> None:
     assert "SIGKILL" in report
     assert "port[0]." in report, "the registers that it touched last, by name"
     assert json.loads(sip(running, "crash", "ahci", "--json"))["name"] == "ahci"
+
+
+def test_an_end_that_is_under_way_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = iter(["", "", "killed by SIGKILL\n"])
+
+    def read(*_: object) -> str:
+        return next(answers)
+
+    monkeypatch.setattr("lux9.cli.sip.file", read)
+    monkeypatch.setattr("lux9.cli.sip.UNDER_WAY", 60.0)
+    assert ended(cast(Client, None), "ahci") == "killed by SIGKILL\n"
 
 
 def test_what_is_not_there(running: Running) -> None:

@@ -197,6 +197,17 @@ def test_all_lines_or_none(client: Client) -> None:
     assert client.read("/proc/self/ns") == before
 
 
+def test_a_path_that_is_bound_is_there(client: Client) -> None:
+    before = client.read("/proc/self/ns")
+    with pytest.raises(RemoteError, match="/nope"):
+        client.write("/proc/self/ns", b"bind '#P' /p\nbind /nope /dev\n")
+    assert client.read("/proc/self/ns") == before
+    client.write("/proc/self/ns", b"bind '#P' /p\nbind /p/bus /q\n")
+    assert client.read("/q") == client.read("/dev/pci/bus")
+    client.write("/proc/self/ns", b"unmount /p")
+    client.write("/proc/self/ns", b"bind '#c' /r")  # one that leads nowhere by now is no hindrance
+
+
 def test_a_client_is_hung_up_on(running: Running, client: Client) -> None:
     with running.client() as other:
         other.write("/dev/null", b"")

@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
 from lux9.errors import ControlError, Lux9Error, NotFound, PermissionDenied, ServiceDown
 from lux9.kernel.group import Group, split
 from lux9.kernel.namespace import Namespace
-from lux9.pending import Maybe, Pending
+from lux9.pending import Maybe, Pending, waits
 from lux9.tree import Dir, Tree, entries, text
-from lux9.wire.messages import OWRITE
+from lux9.wire.messages import OWRITE, Stat
 from lux9.wire.node import Node
 
 
@@ -41,6 +41,27 @@ class Leaf(Dir):
         return self.where
 
 
+class Ailing:
+    """A directory that can be walked to; it cannot be opened, or not be listed."""
+
+    def __init__(self, node: Node, at: str) -> None:
+        self.node, self.at = node, at
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.node, name)
+
+    def open(self, mode: int) -> Any:
+        if self.at == "open":
+            raise ServiceDown("it is ill")
+        return Ailing(cast(Any, self.node.open(mode)), self.at)
+
+    def entries(self) -> Any:
+        """Of what was opened."""
+        failing: Pending[Any] = Pending()
+        failing.fail(ServiceDown("it is ill"))
+        return failing
+
+
 class World:
     """Sources by name: some wait, some fail, some hang."""
 
@@ -51,6 +72,7 @@ class World:
             "#b": Files("b", "y", "z"),
         }
         self.late: dict[str, Pending[Node]] = {}
+        self.ailing: dict[str, str] = {}
         self.asked: list[str] = []
 
     def find(self, source: str) -> Maybe[Node]:
@@ -63,7 +85,8 @@ class World:
             raise ServiceDown(source)
         if source not in self.trees:
             raise NotFound(source)
-        return self.root(source)
+        node = self.root(source)
+        return cast(Any, Ailing(node, self.ailing[source])) if source in self.ailing else node
 
     def root(self, source: str) -> Node:
         return Tree(source).root(self.trees[source])
@@ -169,6 +192,22 @@ def test_a_union_shows_each_name_once_and_the_first_counts(world: World) -> None
     assert seen.ls("d") == ["x", "y", "z"]
     assert seen.read("d/y/here") == "a/y"
     assert seen.read("d/z/here") == "b/z"
+
+
+@pytest.mark.parametrize("at", ["open", "entries"])
+def test_a_member_that_fails_is_left_out_unless_all_do(world: World, at: str) -> None:
+    seen = world.see("bind '#a' /d", "bind -a '#b' /d")
+    world.ailing["#a"] = at
+    assert now(seen.node("d").open(0).entries()) == ["y", "z"]
+    world.ailing["#b"] = at
+    with pytest.raises(ServiceDown, match="it is ill"):
+        now(seen.node("d").open(0).entries())
+
+
+def now(stats: Any) -> list[str]:
+    """The names of a listing that has come."""
+    come: list[Stat] = stats.result() if waits(stats) else stats
+    return [stat.name for stat in come]
 
 
 def test_before(world: World) -> None:

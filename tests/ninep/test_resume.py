@@ -159,8 +159,8 @@ def test_a_write_on_its_way_is_not_repeated(served: Served, cutter: Cutter) -> N
         read, stat = c.caller.read(big.fid, 8, 4, copy=True), c.caller.stat(fid)
         c.caller.flush()
         served.until(lambda: session.requests >= before + 3)
-        cutter.deaf = False
         cutter.cut()
+        cutter.deaf = False
         assert bytes(c.wait(read)) == BIG[8:12]
         assert c.wait(stat).length == len(BIG)
         with pytest.raises(Disconnected, match="this Twrite may have been carried out, and is not"):
@@ -177,8 +177,8 @@ def test_a_remove_on_its_way_leaves_no_fid(served: Served, cutter: Cutter) -> No
         removed = c.caller.submit(m.Tremove(fid)).ended(lambda _: c.caller.fids.append(fid))
         c.caller.flush()
         served.until(lambda: session.requests > before)
-        cutter.deaf = False
         cutter.cut()
+        cutter.deaf = False
         with pytest.raises(Disconnected, match="this Tremove may have been carried out"):
             c.wait(removed)
         assert c.walk("/n000") == fid, "its number is free, here and there"
@@ -212,6 +212,16 @@ def test_patience_ends(served: Served, cutter: Cutter) -> None:
             f.pread(0, 4)
         with pytest.raises(Disconnected, match="not to be had again"):
             c.stat("/")
+
+
+def test_patience_with_one_who_listens_and_says_nothing_ends(cutter: Cutter) -> None:
+    with client(cutter, patience=0.05) as c:
+        f = c.open("/big")
+        cutter.deaf = True
+        cutter.cut()
+        with pytest.raises(Disconnected, match=r"no sign of life .*: no answer in 0\.05 s"):
+            f.pread(0, 4)
+        assert cutter.made >= 2, "it was let in"
 
 
 def test_who_is_not_wanted_any_more_does_not_try_again(served: Served, cutter: Cutter) -> None:

@@ -18,9 +18,10 @@ from lux9.machine.abstract import Machine
 from lux9.machine.qemu import Board, Qemu
 from lux9.models.ahci import Ahci
 from lux9.ninep.client import Client
+from lux9.sip import policy
 from lux9.wire.messages import ORDWR
 from tests.machine.qemu.system import needs_qemu
-from tests.sip.rig import PROGRAM, Rig, rig
+from tests.sip.rig import LIMIT, PROGRAM, Rig, rig
 
 SATA = "0000:00:1f.2"
 AHCI = "class = '01.06'"
@@ -88,6 +89,25 @@ def test_a_crash_loop_ends_and_harms_nobody(tmp_path: Path, machine: Make) -> No
                 await r.order("bad", "start")
             await r.entered("bad", "gave-up")  # by hand, it begins anew
             assert r.states("bad").count("starting") == 6
+
+    asyncio.run(body())
+
+
+def test_one_whose_restart_is_due_keeps_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(policy, "FIRST", LIMIT)
+
+    async def body() -> None:
+        async with rig(tmp_path, BACK) as r:
+            crash(r, "a")
+            await r.entered("a", "crashed")
+            for line in ("name b", "mount /y", "bind 0000:00:00.0"):
+                with pytest.raises(RemoteError, match=r"its restart is due: its .* while it is"):
+                    await r.order("a", line)
+            await r.order("a", "stop", "name b")
+            await r.order("b", "start")
+            assert await r.read("/x/a/version") == "first"
 
     asyncio.run(body())
 

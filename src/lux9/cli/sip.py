@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import sys
+import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ from ..ninep.client import Client
 from .tree import StrType, columns, dialled, each, printed
 
 ROOT = "/dev/sip"
+UNDER_WAY = 1.0  # seconds for an end that is under way
 EXAMPLES = """
 \b
 Examples:
@@ -186,13 +188,21 @@ def copy(read: Callable[[int, int], bytes]) -> None:
         sys.stdout.buffer.flush()
 
 
+def ended(client: Client, name: str) -> str:
+    """The report of its last end. Whoever saw an error comes before the driver has ended by it: waits a moment."""
+    until = time.monotonic() + UNDER_WAY
+    while not (report := file(client, name, "crash")) and time.monotonic() < until:
+        time.sleep(0.02)
+    return report
+
+
 @sip.command()
 @name
 @as_json
 def crash(name: str, as_json: bool) -> None:
     """Print the report of a driver's last end: what it said, the registers that it touched last, what was undone."""
     with dialled() as client:
-        report = file(client, name, "crash")
+        report = ended(client, name)
         last = fields(file(client, name, "status"))["last-exit"]
     if as_json:
         printed({"name": name, "last-exit": last, "report": report.splitlines()})

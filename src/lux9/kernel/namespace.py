@@ -21,7 +21,7 @@ from ..wire.messages import Qid, Stat
 from ..wire.node import Created, Node, Opened
 from ..wire.steady import steady
 from .group import Group, Path, Step, split
-from .union import Union, open_all, way, way_qid
+from .union import Union, those, way, way_qid
 
 Find = Callable[[str], Maybe[Node]]  # a source's root, for one process
 
@@ -67,7 +67,7 @@ class Namespace:
             return members
         step, rest = steps[0], steps[1:]
         try:
-            found = self._source(step.source)
+            found = self.source(step.source)
         except (NotFound, ServiceDown):
             return self._gather(rest, members)  # a union shows what there is
         except PermissionDenied:
@@ -80,7 +80,8 @@ class Namespace:
 
         return _eventually(found, with_it) if isinstance(found, Pending) else with_it(found)
 
-    def _source(self, source: str) -> Maybe[Node]:
+    def source(self, source: str) -> Maybe[Node]:
+        """What a step's source is now: a device, a service or a path. Raises NotFound."""
         if source.startswith("#"):
             return self.find(source)
         node: Maybe[Any] = self.root()
@@ -225,7 +226,11 @@ class Place:
             raise IsADirectory(f"{self.shown} can only be read")
         if len(self.members) == 1 and not self.below():
             return self.members[0].open(mode)
-        return after(open_all(self.members, mode), lambda all_: Union(self, all_))
+
+        def opened(member: Node) -> Maybe[Any]:
+            return member.open(mode)
+
+        return after(those(self.members, opened), lambda all_: Union(self, all_))
 
     def create(self, name: str, perm: int, mode: int) -> Maybe[Created]:
         """In the first member; a union's others are not asked."""

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from functools import partial
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol, TypeVar
 
-from ..pending import Maybe, after
+from ..pending import Maybe, after, gather, rescued
 from ..wire import links
 from ..wire.linux import Entry
 from ..wire.messages import DMDIR, QTDIR, Qid, Stat
-from ..wire.node import Listing, Node
+from ..wire.node import Listing
 from .group import Path
 
 MASK64 = (1 << 64) - 1
+T = TypeVar("T")
+U = TypeVar("U")
+E = TypeVar("E", Stat, Entry)
 
 
 class Ways(Protocol):
@@ -46,17 +48,21 @@ def way(path: Path, since: int) -> Stat:
     return Stat(0, 0, qid, mode, since, since, 0, name, "lux9", "lux9", "lux9")
 
 
-def open_all(members: Sequence[Node], mode: int) -> Maybe[list[Listing]]:
-    """Each of them."""
-    got: Maybe[list[Any]] = []
-    for member in members:
-        got = after(got, partial(_open_one, member, mode))
-    return got
+def those(items: Sequence[U], ask: Callable[[U], Maybe[T]]) -> Maybe[list[T]]:
+    """What they answer, but for those that fail: a union shows what there is. Raises the first error when all do."""
+    errors: list[Exception] = []
 
+    def one(item: U) -> Maybe[T | None]:
+        answer: Maybe[Any] = rescued(lambda: ask(item), errors.append)
+        return answer
 
-def _open_one(member: Node, mode: int, have: list[Any]) -> Maybe[list[Any]]:
-    opened: Maybe[Any] = member.open(mode)
-    return after(opened, lambda listing: [*have, listing])
+    def some(got: list[T | None]) -> list[T]:
+        have = [answer for answer in got if answer is not None]
+        if errors and not have:
+            raise errors[0]
+        return have
+
+    return after(gather(items, one), some)
 
 
 class Union:
@@ -67,28 +73,22 @@ class Union:
 
     def entries(self) -> Maybe[Sequence[Stat]]:
         """All of them."""
-        none: dict[str, Stat] = {}
-        got: Maybe[dict[str, Stat]] = none
-        for listing in self.listings:
-            got = after(got, partial(_merge, listing))
-        return after(got, self._mounted)
+        return after(those(self.listings, _entries), self._merged)
 
-    def _mounted(self, have: dict[str, Stat]) -> list[Stat]:
-        for path in self._ways():
-            have.setdefault(path[-1], way(path, self.place.since))
-        return list(have.values())
-
-    def _ways(self) -> list[Path]:
-        return [(*self.place.path, name) for name in self.place.below()]
+    def _merged(self, lists: list[Sequence[Stat]]) -> list[Stat]:
+        ways = [way(path, self.place.since) for path in self._ways()]
+        return _firsts([*lists, ways])
 
     def links(self) -> Maybe[Sequence[Entry]]:
         """The same, symbolic links as such."""
-        none: dict[str, Entry] = {}
-        got: Maybe[dict[str, Entry]] = none
-        for listing in self.listings:
-            got = after(got, partial(_merge_links, listing))
-        ways = {path[-1]: links.entry(way_qid(path), path[-1]) for path in self._ways()}
-        return after(got, lambda have: list({**ways, **have}.values()))
+        return after(those(self.listings, links.links), self._merged_links)
+
+    def _merged_links(self, lists: list[Sequence[Entry]]) -> list[Entry]:
+        ways = [links.entry(way_qid(path), path[-1]) for path in self._ways()]
+        return _firsts([*lists, ways])
+
+    def _ways(self) -> list[Path]:
+        return [(*self.place.path, name) for name in self.place.below()]
 
     def close(self) -> None:
         """Each of them."""
@@ -96,15 +96,14 @@ class Union:
             listing.close()
 
 
-def _merge(listing: Listing, have: dict[str, Stat]) -> Maybe[dict[str, Stat]]:
-    def add(stats: Sequence[Stat]) -> dict[str, Stat]:
-        for stat in stats:
-            have.setdefault(stat.name, stat)
-        return have
-
-    entries: Maybe[Any] = listing.entries()
-    return after(entries, add)
+def _entries(listing: Listing) -> Maybe[Sequence[Stat]]:
+    return listing.entries()
 
 
-def _merge_links(listing: Listing, have: dict[str, Entry]) -> Maybe[dict[str, Entry]]:
-    return after(links.links(listing), lambda more: {**{e.name: e for e in more}, **have})
+def _firsts(lists: Sequence[Sequence[E]]) -> list[E]:
+    """The first of each name, in their order."""
+    names: dict[str, E] = {}
+    for entries in lists:
+        for entry in entries:
+            names.setdefault(entry.name, entry)
+    return list(names.values())

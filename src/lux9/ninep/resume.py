@@ -171,11 +171,13 @@ class Resuming(Caller):
         """One try: dial, attach, and walk every fid to where it was."""
         fresh = Caller(self.msize, self.dialect)
         wire = SocketWire(fresh, self.line.dial())
+        wire.limit = self.line.patience  # somebody may listen there, and say nothing
         try:
             self.mark = restore(fresh, self.history.fids, self.attached, self.aname, self.mark)
         except Lux9Error:
             wire.close()
             raise
+        wire.limit = None
         return wire
 
     def _drop_spent(self) -> None:

@@ -5,6 +5,7 @@
 
 from __future__ import annotations
 
+import errno
 import select
 import socket
 import time
@@ -26,6 +27,7 @@ class SocketWire:
     def __init__(self, caller: Caller, sock: socket.socket) -> None:
         self.caller, self.sock, self.inbox = caller, sock, Inbox(caller.receive)
         self.taking = False
+        self.limit: float | None = None  # seconds that a wait may take
         if sock.gettimeout():
             sock.settimeout(None)  # with a time limit, Python would wait where we ask it not to
         caller.wire = self
@@ -45,8 +47,11 @@ class SocketWire:
                 return
 
     def wait(self) -> None:
-        """Block until something came."""
-        self.take(block=True)
+        """Block until something came, or the limit is over: then the connection is lost."""
+        if self.limit is not None and not self._until(select.POLLIN, round(1000 * self.limit)):
+            self._lost(TimeoutError(errno.ETIMEDOUT, f"no answer in {self.limit:g} s"))
+        else:
+            self.take(block=True)
 
     def take(self, *, block: bool = False) -> None:
         """Take what is there; `block`: wait for something."""

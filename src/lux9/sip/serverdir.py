@@ -230,10 +230,10 @@ class ServerDir(Dir):
         self.sip.stanza = replace(self.sip.stanza, **fields)
 
     def _idle(self, what: str) -> None:
-        if self.sip.running:
-            raise Busy(
-                f"{self.sip.name} is {self.sip.state}: {what} is changed while it is stopped"
-            )
+        sip = self.sip
+        if sip.running or sip.comes_back:
+            due = "" if sip.running else ", and its restart is due"
+            raise Busy(f"{sip.name} is {sip.state}{due}: {what} is changed while it is stopped")
 
     # Its life
 

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 
 from ...errors import ControlError, NotSupported, PermissionDenied
 from ...ninep.session import Session
+from ...pending import Maybe, after
 from ...tree import Dir, entries, text, verb
 from ...wire.numeral import numeral
 from ..crash import Report
-from ..group import Group
+from ..group import Group, Step
 from ..namespace import Namespace
 from ..process import Cap, Process
 
@@ -50,6 +52,24 @@ class Life:
             given = ", ".join(sources)
             raise PermissionDenied(f"{source}: {self.process.name} was given {given} alone")
 
+    def there(self, trial: Group) -> Maybe[object]:
+        """Walk to each path that a group to come binds and this one does not. Raises NotFound.
+
+        Devices and services may come later; a path that does not exist is a slip, and would hide what it is bound to.
+        """
+        have = {str(step) for step in self.group.steps}
+        if self.namespace is None:
+            return None
+        ns, got = Namespace(trial, self.namespace.find), None
+        for step in trial.steps:
+            if not step.source.startswith("#") and str(step) not in have:
+                got = after(got, partial(_found, ns, step))
+        return got
+
+
+def _found(ns: Namespace, step: Step, _: object) -> Maybe[object]:
+    return ns.source(step.source)
+
 
 Drop = Callable[[Life, Cap], object]
 
@@ -78,17 +98,21 @@ class ProcessDir(Dir):
         """What it sees, a `bind` or `mount` line a step, as ns(1) prints and accepts them."""
         return str(self.life.group)
 
-    def change(self, lines: str) -> None:
+    def change(self, lines: str) -> Maybe[None]:
         """Take lines of ns(1)."""
-        trial = self.life.group.copy()
+        life, trial = self.life, self.life.group.copy()
         wanted = [line for line in lines.splitlines() if line.strip()]
         for line in wanted:  # all of them or none
             trial.do(line)
         for step in trial.steps:
             if step.source.startswith("#"):
-                self.life.may_have(step.source)
-        for line in wanted:
-            self.life.group.do(line)
+                life.may_have(step.source)
+
+        def do_all(_: object) -> None:
+            for line in wanted:
+                life.group.do(line)
+
+        return after(life.there(trial), do_all)
 
     @text(0o664, write="call_it")
     def args(self) -> str:
