@@ -122,7 +122,7 @@ class TestTags:
     def test_a_message_that_cannot_be_sent_costs_none(self, caller: Caller, wire: Script) -> None:
         before = len(caller.tags)
         with pytest.raises(ProtocolError):
-            caller.submit(m.Twalk(0, 1, ("\udcff",)))
+            caller.submit(m.Twalk(0, 1, ("\ud800",)))
         assert len(caller.tags) == before
         assert wire.asked() == []
 

@@ -103,6 +103,17 @@ class TestServer:
             assert sorted(s.name for s in c.ls("dir")) == [f"{i:05}" for i in range(MANY)]
             assert c.caller.top_fid < 200, "fids come back"
 
+    def test_a_name_of_any_bytes_is_one_as_in_os(self, addr: str, files: Path) -> None:
+        name = os.fsdecode(b"bad\xff\xfename")
+        (files / "dir" / name).write_bytes(b"found")
+        (files / "dir" / "soft").symlink_to(name)
+        with Client.dial(addr, str(files), V) as c:
+            assert sorted(s.name for s in c.ls("dir")) == [name, "soft"]
+            assert c.read(f"dir/{name}") == b"found"
+            assert c.stat(f"dir/{name}").name == name
+            c.remove(f"dir/{name}")
+            assert [s.name for s in c.ls("dir")] == ["soft"]
+
     def test_errors_have_their_numbers(self, addr: str, files: Path) -> None:
         with Client.dial(addr, str(files), V) as c:
             for path, act in _WRONG.items():

@@ -42,7 +42,9 @@ class Fixed(NamedTuple):
 
 
 class Text(NamedTuple):
-    """A string in UTF-8 with a 2-byte count, without NUL (intro(5))."""
+    """A string in UTF-8 with a 2-byte count, without NUL (intro(5)). `errors`: as of `str`, what becomes of others."""
+
+    errors: str = "strict"
 
 
 class Counted(NamedTuple):
@@ -58,6 +60,9 @@ u16 = Annotated[int, Fixed("H")]
 u32 = Annotated[int, Fixed("I")]
 u64 = Annotated[int, Fixed("Q")]
 string = Annotated[str, Text()]
+filename = Annotated[
+    str, Text("surrogateescape")
+]  # of Linux's, any bytes: as os.fsdecode gives them
 blob = Annotated[bytes | bytearray | memoryview, Counted()]
 
 C = TypeVar("C")
@@ -68,10 +73,10 @@ def short(what: str, at: int, wanted: int, end: int) -> DecodeError:
     return DecodeError(f"{what}: {wanted} bytes wanted at {at}, the message ends at {end}")
 
 
-def text(data: memoryview, what: str) -> str:
+def text(data: memoryview, what: str, errors: str = "strict") -> str:
     """A string from the wire. Raises DecodeError when it is not UTF-8, or has a NUL."""
     try:
-        value = str(data, "utf-8")
+        value = str(data, "utf-8", errors)
     except UnicodeDecodeError as error:
         raise DecodeError(f"{what}: not UTF-8: {error.reason}") from None
     if "\0" in value:
@@ -79,10 +84,10 @@ def text(data: memoryview, what: str) -> str:
     return value
 
 
-def packed(value: str, what: str) -> bytes:
+def packed(value: str, what: str, errors: str = "strict") -> bytes:
     """A string for the wire, with its count."""
     try:
-        data = value.encode()
+        data = value.encode(errors=errors)
     except UnicodeEncodeError as error:
         raise ProtocolError(
             f"{what}: {value!r} cannot be written in UTF-8: {error.reason}"
@@ -158,26 +163,26 @@ class Writer:
             self.fields = False
         what = f"{self.name}.{name}"
         if isinstance(kind, (Text, Counted)):
-            self.counted(name, what, 2 if isinstance(kind, Text) else 4)
+            self.counted(name, what, kind)
         elif isinstance(kind, Sized):
             self.sized(name, get_args(hint)[0], what)
         else:
             self.many(name, get_args(hint)[0], what)
 
-    def counted(self, name: str, what: str, width: int) -> None:
+    def counted(self, name: str, what: str, kind: Text | Counted) -> None:
         """A string or a blob."""
+        width = 2 if isinstance(kind, Text) else 4
+        how = f"{what!r}, {kind.errors!r}" if isinstance(kind, Text) else ""
         self.get += [
             f"if at + {width} > end: raise short({what!r}, at, {width}, end)",
             f"n = int.from_bytes(buf[at:at + {width}], 'little')",
             f"at += {width}",
             f"if at + n > end: raise short({what!r}, at, n, end)",
-            f"{name} = text(buf[at:at + n], {what!r})"
-            if width == 2
-            else f"{name} = buf[at:at + n]",
+            f"{name} = text(buf[at:at + n], {how})" if width == 2 else f"{name} = buf[at:at + n]",
             "at += n",
         ]
         if width == 2:
-            self.put.append(f"out += packed(m.{name}, {what!r})")
+            self.put.append(f"out += packed(m.{name}, {how})")
         else:
             self.put.append(f"out += len(m.{name}).to_bytes({width}, 'little'); out += m.{name}")
 
@@ -198,6 +203,7 @@ class Writer:
     def many(self, name: str, of: Any, what: str) -> None:
         """A 2-byte count, and that many strings or records."""
         is_text = get_origin(of) is Annotated
+        how = f"{what!r}, {get_args(of)[1].errors!r}" if is_text else ""
         self.names["R" + name] = text_record if is_text else of
         self.get += [
             f"if at + 2 > end: raise short({what!r}, at, 2, end)",
@@ -210,7 +216,7 @@ class Writer:
         self.put += [
             f"out += len(m.{name}).to_bytes(2, 'little')",
             f"for item in m.{name}: out += "
-            + (f"packed(item, {what!r})" if is_text else "item.put()"),
+            + (f"packed(item, {how})" if is_text else "item.put()"),
         ]
 
     def function(self, head: str, body: list[str], tail: str) -> Any:
@@ -234,7 +240,7 @@ class Writer:
 
 
 class text_record:
-    """A string as an item of a list; it stands where a record class does."""
+    """A string as an item of a list, which a client asks for: strict. It stands where a record class does."""
 
     @staticmethod
     def get(buf: memoryview, at: int, end: int) -> tuple[str, int]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from . import messages as m, unix
-from .codec import Dialect, Message, blob, message, record, string, u8, u32, u64
+from .codec import Dialect, Message, blob, filename, message, record, string, u8, u32, u64
 from .messages import Qid
 
 # open(2) flags of Linux on every architecture that matters here, octal as fcntl.h has them
@@ -32,7 +32,7 @@ class Entry:
     qid: Qid
     offset: u64
     type: u8
-    name: string
+    name: filename
 
     if TYPE_CHECKING:
 
@@ -175,7 +175,7 @@ class Treadlink(Message):
 class Rreadlink(Message):
     """size[4] Rreadlink tag[2] target[s]"""
 
-    target: string
+    target: filename
 
 
 @message(24)

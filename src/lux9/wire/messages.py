@@ -4,7 +4,21 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Annotated
 
-from .codec import Dialect, Message, Sized, blob, message, record, sized, string, u8, u16, u32, u64
+from .codec import (
+    Dialect,
+    Message,
+    Sized,
+    blob,
+    filename,
+    message,
+    record,
+    sized,
+    string,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 
 OREAD, OWRITE, ORDWR, OEXEC = 0, 1, 2, 3  # open(5)
 OTRUNC, ORCLOSE = 0x10, 0x40
@@ -39,7 +53,7 @@ class Stat:
     atime: u32
     mtime: u32
     length: u64
-    name: string
+    name: filename
     uid: string
     gid: string
     muid: string
@@ -140,7 +154,7 @@ class Twalk(Message):
 
     fid: u32
     newfid: u32
-    names: tuple[string, ...]
+    names: tuple[filename, ...]
 
 
 @message(111)

@@ -5,7 +5,20 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Annotated
 
 from . import messages as m
-from .codec import NOFID, Dialect, Message, Sized, message, sized, string, u8, u16, u32, u64
+from .codec import (
+    NOFID,
+    Dialect,
+    Message,
+    Sized,
+    filename,
+    message,
+    sized,
+    string,
+    u8,
+    u16,
+    u32,
+    u64,
+)
 from .messages import Qid
 
 NO_NUMBER = NOFID  # of a user or group that has none
@@ -24,11 +37,11 @@ class Stat:
     atime: u32
     mtime: u32
     length: u64
-    name: string
+    name: filename
     uid: string
     gid: string
     muid: string
-    extension: string
+    extension: filename
     n_uid: u32
     n_gid: u32
     n_muid: u32
