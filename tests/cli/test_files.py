@@ -55,6 +55,13 @@ class TestLs:
             "lux9 ls: /n001/no/way: file does not exist; `lux9 ls /n001/no` shows what is there\n"
         )
 
+    def test_a_name_that_is_not_utf_8_is_printed_as_it_is(self, served: Served) -> None:
+        served.top.names[os.fsdecode(b"bad\xff")] = File(0o666, lambda mode: Memory(b""))
+        strict = os.environ | {"PYTHONIOENCODING": "utf-8:strict"}
+        done = subprocess.run([*PROGRAM, "ls"], capture_output=True, timeout=LIMIT, env=strict)
+        assert b"bad\xff\n" in done.stdout
+        assert (done.returncode, done.stderr) == (0, b"")
+
     def test_an_empty_directory(self, lux9: Run, served: Served) -> None:
         served.top.names.clear()
         served.top.hide = True

@@ -91,6 +91,13 @@ def _empty(fd: int, mode: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.FileIO(fd, mode, closefd=False))
 
 
+def _names_as_they_are() -> None:
+    """A name that is not UTF-8, of a file of Linux's, is printed as the bytes that it is."""
+    out: Any = sys.stdout
+    if hasattr(out, "reconfigure"):  # nobody has put another thing there
+        out.reconfigure(errors="surrogateescape")
+
+
 def _three_files() -> None:
     """Standard input, output and error are there: what we open next must not get the number of one that is closed."""
     while (fd := os.open(os.devnull, os.O_RDWR)) <= 2:
@@ -141,6 +148,7 @@ class Commands(click.Group):
         if not standalone_mode:
             return super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
         _three_files()
+        _names_as_they_are()
         os.environ["PATH"] = _ours_first(os.environ.get("PATH", os.defpath))
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)

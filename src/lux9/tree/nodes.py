@@ -21,7 +21,8 @@ Path = tuple[str, ...]
 @lru_cache(maxsize=65536)
 def number(path: Path) -> int:
     """The file's number, the same whenever it is walked to: a hash of its path, 64 bits."""
-    return int.from_bytes(blake2b("/".join(path).encode(), digest_size=8).digest(), "little")
+    told = "/".join(path).encode(errors="surrogateescape")
+    return int.from_bytes(blake2b(told, digest_size=8).digest(), "little")
 
 
 class Tree:
