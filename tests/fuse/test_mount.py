@@ -14,6 +14,7 @@ import pytest
 
 from lux9.ninep.client import Client
 from tests.fuse.mounting import LIMIT, LUX9, ended, mounting, until_gone, until_mounted
+from tests.ninep.serving import Served
 
 SATA = "dev/pci/0000:00:1f.2"
 VERSION = 0x10  # of AHCI: a register that only is read
@@ -171,6 +172,21 @@ def test_a_mount_that_is_killed_is_unmounted(address: str, tmp_path: Path) -> No
     process = subprocess.Popen([*LUX9, "-a", address, "mount", str(where)])
     until_mounted(process, where)
     assert ended(process, signal.SIGKILL) == -signal.SIGKILL
+    until_gone(where)
+
+
+def test_a_mount_ends_with_the_kernel(tmp_path: Path) -> None:
+    where = tmp_path / "mnt"
+    where.mkdir()
+    with Served() as served:
+        served.listen(tmp_path / "s")
+        address = f"unix!{tmp_path / 's'}"
+        command = [*LUX9, "-a", address, "mount", str(where)]
+        process = subprocess.Popen(command, stderr=subprocess.PIPE)
+        until_mounted(process, where)
+    said = process.communicate(timeout=LIMIT)[1].decode()
+    assert said == f"lux9 mount: {where}: unmounted; {address} hung up\n"
+    assert process.returncode == 1
     until_gone(where)
 
 

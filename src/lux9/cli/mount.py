@@ -22,7 +22,7 @@ Examples:
 @click.argument("directory", type=click.Path(path_type=Path))
 @click.option("--allow-other", is_flag=True, help="Other users may look, too.")
 def mount(directory: Path, allow_other: bool) -> None:
-    """Mount the tree with FUSE; it is unmounted when this ends, however it ends."""
+    """Mount the tree with FUSE; it is unmounted when this ends, however it ends, or the kernel does."""
     available()
     from ..fuse.mount import mount as fuse_mount
 

@@ -33,7 +33,7 @@ class Bridge:
     """A client on a loop in a thread. `interrupted()` is asked in the thread that waits."""
 
     def __init__(self, address: str, interrupted: Callable[[], bool] = lambda: False) -> None:
-        self.interrupted = interrupted
+        self.interrupted, self.closing = interrupted, False
         self.loop = asyncio.new_event_loop()
         self.thread = threading.Thread(target=self.loop.run_forever, name="lux9-9p", daemon=True)
         self.thread.start()
@@ -70,6 +70,7 @@ class Bridge:
         """Hang up and end the thread; again does nothing."""
         if self.loop.is_closed():
             return
+        self.closing = True
         try:
             asyncio.run_coroutine_threadsafe(self.client.close(), self.loop).result(START)
         finally:

@@ -10,6 +10,7 @@ import ctypes
 import errno
 import itertools
 import os
+import signal
 import stat
 import time
 from collections.abc import Iterator
@@ -189,15 +190,33 @@ class Tree(mfusepy.Operations):
         }
 
 
+class Shown(Tree):
+    """The tree, for as long as the other side is there: a dead mount would be in everybody's way."""
+
+    lost = False
+
+    def __init__(self, address: str) -> None:
+        super().__init__(address)
+        self.bridge.client.when_lost(self._ended)
+
+    def _ended(self) -> None:
+        if not self.bridge.closing:
+            self.lost = True
+            os.kill(os.getpid(), signal.SIGTERM)  # which libfuse takes as its end
+
+
 def mount(address: str, where: Path, allow_other: bool = False) -> None:
-    """Mount, and return when it was unmounted. Raises UserError with what is in the way."""
+    """Mount, and return when it was unmounted. Raises UserError with what is in the way, or has ended it."""
     if not where.is_dir():
         raise UserError(f"{where}: not a directory; make it first")
     if _is_mount(where):
         raise UserError(
             f"{where}: something is mounted there; unmount it, or name another directory"
         )
-    serve(Tree(address), where, allow_other)
+    tree = Shown(address)
+    serve(tree, where, allow_other)
+    if tree.lost:
+        raise UserError(f"{where}: unmounted; {address} hung up")
 
 
 def _is_mount(where: Path) -> bool:

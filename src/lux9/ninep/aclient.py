@@ -13,7 +13,7 @@ A coroutine that is cancelled flushes what it waited for.
 from __future__ import annotations
 
 import socket
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from pathlib import Path
 from typing import Self
 
@@ -116,6 +116,11 @@ class AsyncClient:
         """Write to a file from its beginning; how many bytes were taken."""
         async with await self.open(path, OWRITE) as f:
             return await f.pwrite(0, data)
+
+    def when_lost(self, act: Callable[[], None]) -> None:
+        """Call that when the connection has ended, whoever ended it."""
+        assert isinstance(self.caller.wire, LoopWire)
+        self.caller.wire.on_lost = act
 
     async def close(self) -> None:
         """Hang up; whoever still waits is told."""
