@@ -146,6 +146,34 @@ def test_a_server_that_was_started_anew_is_another(served: Served, cutter: Cutte
             f.pread(0, 4)
 
 
+@pytest.mark.parametrize(
+    ("comes", "told"), [(True, "its server was started anew"), (False, "file does not exist")]
+)
+def test_a_server_that_was_started_anew_is_given_time_for_its_files(
+    served: Served, cutter: Cutter, monkeypatch: pytest.MonkeyPatch, comes: bool, told: str
+) -> None:
+    """Its drivers are started after it listens: what they serve is not there at once."""
+    put(served, "late", b"found")
+    root: Any = served.owner.root
+
+    def after() -> None:
+        if comes and cutter.made == 3:
+            put(served, "late", b"found")
+
+    if not comes:
+        monkeypatch.setattr(resume, "STARTING", 0.05)
+    with client(cutter) as c:
+        f = c.open("/late")
+        root.tree.started += 10
+        served.do(lambda: served.top.names.pop("late"))
+        cutter.after = after
+        cutter.cut()
+        with pytest.raises(Stale, match=f"/late: .* {told}"):
+            f.pread(0, 4)
+        assert cutter.made >= 3, "it tried again"
+        assert c.stat("/big").length == len(BIG), "the others are not harmed"
+
+
 def test_a_write_on_its_way_is_not_repeated(served: Served, cutter: Cutter) -> None:
     put(served, "small", bytes(16))
     with client(cutter) as c:

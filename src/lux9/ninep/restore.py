@@ -5,10 +5,11 @@ from __future__ import annotations
 import socket
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from errno import ENOENT
 from pathlib import Path
 from typing import TypeVar
 
-from ..errors import RemoteError, Stale
+from ..errors import Disconnected, RemoteError, Stale
 from ..pending import Pending
 from ..wire import messages as m
 from ..wire.messages import Qid
@@ -38,10 +39,21 @@ class Line:
         return dial(self.addr, self.keys)
 
 
-def restore(fresh: Caller, fids: Mapping[int, Known], root: int, aname: str, before: Mark) -> Mark:
+class NotYet(Disconnected):
+    """A server that was started anew has not yet what was there before: its drivers are still on their way."""
+
+
+def restore(
+    fresh: Caller,
+    fids: Mapping[int, Known],
+    root: int,
+    aname: str,
+    before: Mark,
+    patient: bool = False,
+) -> Mark:
     """Attach, and walk every fid to where it was; what cannot be had again becomes stale. Raises Lux9Error.
 
-    `before`: the mark of the server as it was; the one that it has now.
+    `before`: the mark of the server as it was; the one that it has now. `patient`: NotYet is worth another try.
     """
     msize, fresh.fids = fresh.msize, [root]
     attached = settle(fresh, fresh.start(aname))
@@ -50,12 +62,12 @@ def restore(fresh: Caller, fids: Mapping[int, Known], root: int, aname: str, bef
     mark = attached[1].path, settle(fresh, fresh.stat(root, "/")).mtime
     for fid, known in fids.items():
         if known.stale is None and fid != root:
-            _renew(fresh, root, fid, known, same=mark == before)
+            _renew(fresh, root, fid, known, mark == before, patient)
     return mark
 
 
-def _renew(fresh: Caller, root: int, fid: int, known: Known, same: bool) -> None:
-    """Walk to a file again, and open it if it was. Raises Disconnected."""
+def _renew(fresh: Caller, root: int, fid: int, known: Known, same: bool, patient: bool) -> None:
+    """Walk to a file again, and open it if it was. Raises Disconnected, and where that is worth it NotYet."""
     why, walked = known.hopeless(), False
     try:
         if not why:
@@ -66,6 +78,8 @@ def _renew(fresh: Caller, root: int, fid: int, known: Known, same: bool) -> None
                 length = settle(fresh, fresh.stat(fid)).length
             why = known.differs(qid, length, same)
     except RemoteError as error:
+        if patient and not same and error.number == ENOENT:
+            raise NotYet(f"/{'/'.join(known.names)} is not there yet") from None
         why = f"it cannot be had again: {error}"
     if why:
         known.gone(why)

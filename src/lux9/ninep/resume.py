@@ -21,10 +21,13 @@ from ..wire.node import Bytes
 from .caller import Attached, Caller
 from .history import READS, SPENT, History, Known
 from .requests import Again, Request
-from .restore import Line, restore
+from .restore import Line, NotYet, restore
 from .wires import SocketWire
 
 FIRST, MOST = 0.1, 5.0  # seconds between two tries
+STARTING = (
+    15.0  # seconds in which a server that was started anew has its drivers' files again, or never
+)
 
 
 class Resuming(Caller):
@@ -153,10 +156,14 @@ class Resuming(Caller):
 
     def _redial(self, why: Lux9Error) -> SocketWire | Lux9Error:
         """Try until it is there again; or why it is not."""
+        last: Lux9Error
         end, pause = time.monotonic() + self.line.patience, FIRST
+        late, last = end, why
         while True:
             try:
-                return self._connected()
+                return self._connected(time.monotonic() + pause < late)
+            except NotYet as error:
+                last, late = error, min(late, time.monotonic() + STARTING)
             except (UserError, Disconnected) as error:
                 last = error
             except Lux9Error as error:  # somebody is there, and does not want us
@@ -167,13 +174,14 @@ class Resuming(Caller):
             time.sleep(pause)
             pause = min(2 * pause, MOST)
 
-    def _connected(self) -> SocketWire:
-        """One try: dial, attach, and walk every fid to where it was."""
+    def _connected(self, patient: bool) -> SocketWire:
+        """One try: dial, attach, and walk every fid to where it was. Raises NotYet only for who is patient."""
         fresh = Caller(self.msize, self.dialect)
         wire = SocketWire(fresh, self.line.dial())
         wire.limit = self.line.patience  # somebody may listen there, and say nothing
         try:
-            self.mark = restore(fresh, self.history.fids, self.attached, self.aname, self.mark)
+            root, fids = self.attached, self.history.fids
+            self.mark = restore(fresh, fids, root, self.aname, self.mark, patient)
         except Lux9Error:
             wire.close()
             raise
