@@ -7,6 +7,7 @@ import signal
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import quote
 
 import fsspec
@@ -17,6 +18,7 @@ from fsspec.tests import abstract
 import lux9
 from lux9 import RemoteTree
 from lux9.connection.spec import Lux9FileSystem
+from lux9.wire.messages import DMDIR, QTDIR, Qid, Stat
 from tests.ninep.rig import LONG
 from tests.ninep.serving import LIMIT, Served
 from tests.ninep.test_diod import connectable, tool
@@ -62,6 +64,14 @@ class TestUrls:
 
 
 class TestReading:
+    def test_a_link_that_leads_back_is_not_gone_into(
+        self, fs: Lux9FileSystem, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = Stat(0, 0, Qid(QTDIR, 0, 7), DMDIR | 0o555, 0, 0, 0, "loop", "", "", "")
+        for name, told in (("stat", loop), ("scandir", [loop])):
+            monkeypatch.setattr(fs.tree, name, Mock(return_value=told))
+        assert list(fs.walk("/")) == [("/", ["loop"], [])]
+
     def test_what_is_there(self, fs: Lux9FileSystem) -> None:
         assert fs.ls("/n001", detail=False) == ["/n001/down", "/n001/here"]
         assert fs.ls("/ctl", detail=False) == ["/ctl"]
@@ -71,6 +81,7 @@ class TestReading:
         assert fs.exists("lux9:///ctl")
         assert not fs.exists("/nope")
         assert next(iter(fs.walk("/n005"))) == ("/n005", ["down"], ["here"])
+        assert list(fs.walk("/n005", maxdepth=1)) == [("/n005", ["down"], ["here"])]
         assert fs.modified("/ctl").year >= 1970
         assert fs.ukey("/ctl") != fs.ukey("/mem")
 

@@ -10,11 +10,13 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
 import lux9
 from lux9 import RemoteTree
+from lux9.wire.messages import DMDIR, QTDIR, Qid, Stat
 from tests.ninep.serving import LIMIT, Served
 
 
@@ -55,6 +57,14 @@ class TestPaths:
         assert not list(tree.glob("nope/*"))
         top, inner, files = next((tree / "n005").walk())
         assert (str(top), inner, files) == ("/n005", ["down"], ["here"])
+
+    def test_a_link_that_leads_back_is_not_gone_into(
+        self, tree: RemoteTree, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        loop = Stat(0, 0, Qid(QTDIR, 0, 7), DMDIR | 0o555, 0, 0, 0, "loop", "", "", "")
+        for name, told in (("stat", loop), ("scandir", [loop])):
+            monkeypatch.setattr(tree, name, Mock(return_value=told))
+        assert [(str(top), inner) for top, inner, _ in (tree / "").walk()] == [("/", ["loop"])]
 
     def test_come_and_go(self, tree: RemoteTree, served: Served) -> None:
         assert (tree / "new").write_bytes(b"abc") == 3

@@ -120,12 +120,19 @@ class RemotePath:
         return self.glob(f"**/{pattern}")
 
     def walk(self) -> Iterator[tuple[RemotePath, list[str], list[str]]]:
-        """Each directory from here down, with the names of the directories and of the files in it."""
+        """Each directory from here down, with the names of the directories and of the files in it.
+
+        Where the server follows links, one may lead to a directory above itself: that is named, and not gone into.
+        """
+        return self._walk((self.tree.stat(str(self)).qid.path,))
+
+    def _walk(self, above: tuple[int, ...]) -> Iterator[tuple[RemotePath, list[str], list[str]]]:
         found = self.tree.scandir(str(self))
-        inner = [f.name for f in found if f.mode & DMDIR]
-        yield self, inner, [f.name for f in found if not f.mode & DMDIR]
-        for name in inner:
-            yield from (self / name).walk()
+        inner = {f.name: f.qid.path for f in found if f.mode & DMDIR}
+        yield self, list(inner), [f.name for f in found if not f.mode & DMDIR]
+        for name, number in inner.items():
+            if number not in above:
+                yield from (self / name)._walk((*above, number))
 
     # -- what is in it
 

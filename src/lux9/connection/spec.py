@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import errno
 import weakref
+from collections.abc import Iterator
+from contextlib import suppress
 from datetime import UTC, datetime
 from pathlib import Path, PurePosixPath
 from typing import IO, Any, cast
@@ -101,6 +103,18 @@ class Lux9FileSystem(AbstractFileSystem):
         else:
             found = [_info(f"{path.rstrip('/')}/{s.name}", s) for s in self.tree.scandir(path)]
         return found if detail else [each["name"] for each in found]
+
+    def walk(
+        self, path: str, maxdepth: int | None = None, above: tuple[int, ...] = (), **options: Any
+    ) -> Iterator[Any]:
+        """As fsspec's, which comes here for each directory; one that a link leads back to is not gone into."""
+        with suppress(OSError):  # of which fsspec's own makes what it was told to
+            here = self.tree.stat(self._strip_protocol(path)).qid.path
+            if here in above:
+                return
+            above = (*above, here)
+        fsspecs: Any = super()
+        yield from fsspecs.walk(path, maxdepth, above=above, **options)
 
     def modified(self, path: str) -> datetime:
         """When it was changed last."""
