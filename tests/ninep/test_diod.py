@@ -114,6 +114,11 @@ class TestServer:
             c.remove(f"dir/{name}")
             assert [s.name for s in c.ls("dir")] == ["soft"]
 
+    def test_a_time_before_1970_is_not_one_after_2100(self, addr: str, files: Path) -> None:
+        os.utime(files / "file", (-5, -7))
+        with Client.dial(addr, str(files), V) as c:
+            assert (c.stat("file").atime, c.stat("file").mtime) == (0, 0), "its first second"
+
     def test_errors_have_their_numbers(self, addr: str, files: Path) -> None:
         with Client.dial(addr, str(files), V) as c:
             for path, act in _WRONG.items():

@@ -21,7 +21,7 @@ import mfusepy
 
 from ..errors import UserError
 from ..ninep.aclient import AsyncFile
-from ..wire.links import BILLION, IFTODT, NOBODY
+from ..wire.links import IFTODT, NOBODY, when
 from ..wire.messages import DMDIR, KEEP, ORDWR, OREAD, OWRITE
 from .bridge import Bridge
 from .keeper import LIBRARY, survived
@@ -76,9 +76,9 @@ class Tree(mfusepy.Operations):
             "st_size": a.size,
             "st_blksize": a.blksize,
             "st_blocks": a.blocks,
-            "st_atime": a.atime_sec * BILLION + a.atime_nsec,
-            "st_mtime": a.mtime_sec * BILLION + a.mtime_nsec,
-            "st_ctime": a.ctime_sec * BILLION + a.ctime_nsec,
+            "st_atime": when(a.atime_sec, a.atime_nsec),
+            "st_mtime": when(a.mtime_sec, a.mtime_nsec),
+            "st_ctime": when(a.ctime_sec, a.ctime_nsec),
         }
 
     def readlink(self, path: str) -> str:

@@ -258,7 +258,8 @@ def stat_of(a: l.Rgetattr, name: str) -> Stat:
     """The stat of 9P2000 in attributes."""
     mode = a.mode & 0o777 | (DMDIR if s.S_ISDIR(a.mode) else 0)
     mode |= DMSYMLINK if s.S_ISLNK(a.mode) else 0
-    when = (min(a.atime_sec, m.KEEP32 - 1), min(a.mtime_sec, m.KEEP32 - 1))
+    read, changed = (max(links.when(sec) // links.BILLION, 0) for sec in (a.atime_sec, a.mtime_sec))
+    when = (min(read, m.KEEP32 - 1), min(changed, m.KEEP32 - 1))
     length = 0 if s.S_ISDIR(a.mode) else a.size
     return Stat(*(0, 0, a.qid, mode, *when, length, name, str(a.uid), str(a.gid), ""))
 

@@ -16,7 +16,7 @@ from ..errors import BadArgument
 from ..pending import Maybe, after
 from . import linux
 from .linux import Entry, Rgetattr, Rstatfs
-from .messages import DMDIR, QTSYMLINK, Qid, Stat
+from .messages import DMDIR, KEEP64, QTSYMLINK, Qid, Stat
 from .node import Node
 from .numeral import numeral
 from .unix import NO_NUMBER
@@ -27,6 +27,7 @@ MAGIC = 0x01021997  # of v9fs: statfs(2)
 BLOCK, SECTOR = 4096, 512  # st_blksize; what st_blocks counts
 IFTODT = 12  # readdir(3): a directory's types are a mode's, so many bits to the right
 BILLION = 1_000_000_000
+SIGN = 1 << 63  # of a time's seconds
 LONGEST = 255  # bytes of a name
 NO_SPACE = Rstatfs(MAGIC, BLOCK, 0, 0, 0, 0, 0, 0, LONGEST)  # of files that take no room
 
@@ -140,11 +141,22 @@ def make(
     valid = linux.GETATTR_BASIC | linux.GETATTR_DATA_VERSION
     valid |= 0 if born is None else linux.GETATTR_BTIME
     valid |= 0 if gen is None else linux.GETATTR_GEN
-    (a, an), (d, dn), (c, cn), (b, bn) = (divmod(max(w, 0), BILLION) for w in (*times, born or 0))
+    (a, an), (d, dn), (c, cn), (b, bn) = (_parts(w) for w in (*times, born or 0))
     return Attr(
         *(valid, qid, mode, uid, gid, nlink, rdev, size, blksize, blocks),
         *(a, an, d, dn, c, cn, b, bn, gen or 0, qid.version),
     )
+
+
+def _parts(when: int) -> tuple[int, int]:
+    """Seconds and nanoseconds, as Linux's client takes them: a time before 1970 is one of 64 bits with a sign."""
+    seconds, rest = divmod(when, BILLION)
+    return seconds & KEEP64, rest
+
+
+def when(seconds: int, rest: int = 0) -> int:
+    """Nanoseconds of a time in attributes, negative before 1970."""
+    return ((seconds ^ SIGN) - SIGN) * BILLION + rest
 
 
 @lru_cache(maxsize=1024)
