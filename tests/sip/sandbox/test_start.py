@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import select
 import signal
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import pytest
 
 from lux9.errors import UserError
 from lux9.kernel.process import Limits
-from lux9.sip.sandbox import isolation
+from lux9.sip.sandbox import bubblewrap, isolation
 from lux9.sip.sandbox.level import Level
 from lux9.sip.spawn import Child
 from lux9.sip.stanza import Stanza
@@ -85,6 +86,32 @@ def test_a_signal_does_to_process_1_what_it_does_to_others(handler: str, why: st
 
     script = f"import signal as s, sys, time\n{handler}\nprint('up', flush=True)\ntime.sleep(60)"
     assert ran(python(script), end).why == why
+
+
+def test_two_ask_it_to_end_before_bubblewrap_told_who_it_is(tmp_path: Path) -> None:
+    """Bubblewrap is not killed for that alone, and when it is, what it has cloned goes with it."""
+    program = tmp_path / "bwrap"
+    program.write_text("#!/bin/sh\nsleep 60 &\necho $!\nwait\n")  # it never tells
+    program.chmod(0o755)
+
+    async def main() -> None:
+        lines: asyncio.Queue[str] = asyncio.Queue()
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(bubblewrap, "PROGRAM", str(program))
+            child = isolation.start(
+                Level.SANDBOX, shell(""), {}, {}, lines.put_nowait, lambda finding: None
+            )
+        async with asyncio.timeout(LIMIT):
+            clone = os.pidfd_open(int(await lines.get()))
+            for number in (signal.SIGTERM, signal.SIGTERM):
+                child.signal(number)
+            assert os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+            child.signal(signal.SIGKILL)
+            assert await child.ended == "killed by SIGKILL"
+            assert select.select([clone], [], [], LIMIT)[0]
+            os.close(clone)
+
+    asyncio.run(main())
 
 
 def test_a_program_that_is_not_there() -> None:

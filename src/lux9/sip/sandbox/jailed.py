@@ -111,11 +111,15 @@ class Jailed(Child):
         self.signal(signal.SIGKILL)
 
     def signal(self, number: int) -> None:
-        """Send a signal to the driver. What is to end it waits for it to be there, once.
+        """Send a signal to the driver. What is to end it waits for it to be there, unless it is made to once more.
 
-        Bubblewrap killed between its clone(2) and its next step would leave the clone behind, which waits for it.
+        Bubblewrap killed between its clone(2) and its next step would leave the clone behind, which waits for it:
+        so they go together. Until the driver is told of, both are in one group.
         """
-        if self.inner < 0 and number in (signal.SIGTERM, signal.SIGKILL) and not self.doomed:
+        if self.inner < 0 and number == signal.SIGKILL and self.doomed and self.pid:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
+        elif self.inner < 0 and number in (signal.SIGTERM, signal.SIGKILL):
             self.doomed = True
         elif self.inner < 0:
             super().signal(number)
