@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -74,3 +76,52 @@ def test_sectors_go_bad_while_it_runs_and_are_mended(tmp_path: Path, machine_nam
             assert len(client.read("/dev/sdE0/data")) == 1 << 20
         with pytest.raises(RemoteError, match="burn"):
             r.write("/dev/pci/ctl", "fault burn")
+
+
+def test_a_fault_that_came_is_not_there_again_with_the_next_one_and_none_mends_all(
+    tmp_path: Path, machine_name: str
+) -> None:
+    image = tmp_path / "d.img"
+    image.write_bytes(bytes(1 << 20))
+    bad = ("--fault", "media where=50", "--fault", "media where=60 times=0")
+    with (
+        Running(tmp_path, "--machine", machine_name, "--disk", str(image), *bad) as r,
+        r.client() as client,
+        client.open("/dev/sdE0/data") as f,
+    ):
+
+        def fails(sector: int) -> bool:
+            try:
+                f.pread(sector * SECTOR, SECTOR)
+            except RemoteError:
+                return True
+            return False
+
+        for sector in (50, 100, 200):
+            if sector > 50:
+                r.write("/dev/pci/ctl", f"fault media where={sector}")
+            assert [fails(sector), fails(sector), fails(50), fails(60)] == [
+                True,
+                False,
+                False,
+                True,
+            ]
+        r.write("/dev/pci/ctl", "fault none")
+        assert not fails(60)
+        for sector in (300, 400):  # none of them read before both are ordered
+            r.write("/dev/pci/ctl", f"fault media where={sector}")
+        assert [fails(300), fails(400), fails(60)] == [True, True, False]
+
+
+def test_a_bad_sector_is_the_disks_and_not_the_files(tmp_path: Path) -> None:
+    if shutil.which("qemu-img") is None:
+        pytest.skip("qemu-img is not there")
+    image = tmp_path / "d.qcow2"
+    subprocess.run(["qemu-img", "create", "-q", "-f", "qcow2", str(image), "1M"], check=True)
+    disk = ("--machine", "qemu", "--disk", f"{image}:qcow2", "--fault", "media where=100 times=0")
+    with Running(tmp_path, *disk) as r, r.client() as client, client.open("/dev/sdE0/data") as f:
+        r.write("/dev/pci/ctl", "fault media where=200 times=0")
+        for sector in (100, 200):
+            assert len(f.pread((sector - 1) * SECTOR, SECTOR)) == SECTOR
+            with pytest.raises(RemoteError, match=f"1 sectors at {sector} failed"):
+                f.pread(sector * SECTOR, SECTOR)

@@ -69,19 +69,32 @@ class Medium:
         return not self.read_only and not self.cdrom and not self.format.startswith("null")
 
     def _node(self, name: str) -> dict[str, object]:
-        path = str(self.path)
-        file: dict[str, object] = {"driver": "file", "filename": path, "node-name": below(name)}
-        if self.faults:
-            rules = [dict(rule) for rule in self.faults]
-            file = {"driver": "blkdebug", "image": file, "inject-error": rules}
+        """What the disk is made of. Faults are above the format: their sectors are the disk's, not the file's."""
         if self.format.startswith("null"):
             return {"driver": self.format, "size": SIZE, "read-zeroes": True}
-        return {"driver": self.format, "file": file}
+        image: dict[str, object] = {"driver": "file", "filename": str(self.path)}
+        if self.format != "raw":
+            image = {"driver": self.format, "file": image}
+        image["node-name"] = below(name)
+        if self.faults:
+            image = blkdebug(spoilt(name), image, self.faults)
+        return {"driver": "raw", "file": image}
 
 
 def below(name: str) -> str:
-    """The node of the file under a disk's format."""
+    """The node of the image, under the disk."""
     return f"{name}-file"
+
+
+def spoilt(name: str) -> str:
+    """The node between the two, where the disk has faults from the beginning."""
+    return f"{name}-bad"
+
+
+def blkdebug(name: str, image: object, faults: Sequence[Mapping[str, object]]) -> dict[str, object]:
+    """A node of that name over an image, by its node or its name, with these faults."""
+    rules = [dict(rule) for rule in faults]
+    return {"driver": "blkdebug", "node-name": name, "image": image, "inject-error": rules}
 
 
 def bad_sectors(
@@ -89,9 +102,7 @@ def bad_sectors(
 ) -> list[dict[str, object]]:
     """Rules of a medium that cannot read or write these sectors, or only the first time."""
     return [
-        {"event": event, "sector": sector, "errno": number, "once": once}
-        for sector in sectors
-        for event in ("read_aio", "write_aio")
+        {"event": "none", "sector": sector, "errno": number, "once": once} for sector in sectors
     ]
 
 

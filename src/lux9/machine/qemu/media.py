@@ -1,20 +1,22 @@
-"""Sectors that go bad, by QEMU's `blkdebug` under a disk's format: from the beginning, or while it runs.
+"""Sectors that go bad, by QEMU's `blkdebug` over a disk's image: from the beginning, or while it runs.
 
-A node of blkdebug takes its rules when it is made. So a new one is made for every change, with all rules, put between
-the disk's format and its file, and the one before it goes.
+A node of blkdebug takes its rules when it is made. So a new one is made for every fault, and put between the disk
+and what is below: those before stay as they are, with what has come of them already.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from ...errors import BadArgument, UserError
 from ..sectors import sectors
-from .board import Medium, bad_sectors, below
+from .board import Medium, bad_sectors, below, blkdebug, spoilt
 from .qmp import Monitor
 
-MOST = 256  # sectors: each is two rules
+MOST = 256  # sectors: each is a rule
+DEEP = 64  # faults while it runs: each is a node that every access goes through
 RULE = re.compile(r"media\s+where=(?P<where>\S+)(?:\s+times=(?P<times>[01]))?")
 
 
@@ -43,39 +45,55 @@ class Media:
     def __init__(self, media: Sequence[Medium]) -> None:
         named = {f"disk{n}": medium for n, medium in enumerate(media)}
         self.disks = {name: m for name, m in named.items() if m.can_be_spoilt}
-        self.count = 0  # of changes, each with nodes of a name of its own
-        self.nodes: dict[str, str] = {}  # that of blkdebug, where one was put in
-        self.extra: list[Mapping[str, object]] = []
+        self.count = 0  # of faults, each with nodes of a name of its own
+        self.nodes: dict[str, list[str]] = {
+            name: [] for name in self.disks
+        }  # ours, the last on top
 
     async def spoil(self, monitor: Monitor, text: str) -> None:
-        """One more fault, of all disks; `none` takes those of the run away. Raises UserError, BadArgument."""
-        extra = [] if text.strip() == "none" else [*self.extra, *rules(text)]
+        """One more fault, of all disks; `none` takes all away. Raises UserError, BadArgument."""
+        faults = [] if text.strip() == "none" else rules(text)
         if not self.disks:
             raise BadArgument(
                 f"fault {text}: no disk of this machine can be spoilt while it runs: that takes a --disk, without "
                 "--read-only"
             )
+        if faults and any(len(nodes) >= DEEP for nodes in self.nodes.values()):
+            raise BadArgument(
+                f"fault {text}: there are {DEEP} already; `fault none` takes them away"
+            )
         self.count += 1
-        for name, medium in self.disks.items():
-            made = await self._put(monitor, name, medium, [*medium.faults, *extra])
-            before, self.nodes[name] = self.nodes.get(name), made
-            if before:
-                await monitor.do("blockdev-del", node_name=before)
-        self.extra = extra
+        for name in self.disks:
+            await (self._put(monitor, name, faults) if faults else self._mend(monitor, name))
 
     async def _put(
-        self, monitor: Monitor, name: str, medium: Medium, faults: Sequence[Mapping[str, object]]
-    ) -> str:
-        """A new node between a disk's format and its file, by name. One that QEMU refuses changes nothing."""
+        self, monitor: Monitor, name: str, faults: Sequence[Mapping[str, object]]
+    ) -> None:
+        """A new node right below a disk. One that QEMU refuses changes nothing."""
         made = f"{name}-bad{self.count}"
-        node: dict[str, object] = {"driver": "blkdebug", "node-name": made, "image": below(name)}
-        if faults:
-            node["inject-error"] = [dict(rule) for rule in faults]
+        node = blkdebug(made, self._top(name), faults)
         await monitor.command("blockdev-add", node)
-        disk = {"driver": medium.format, "node-name": name, "read-only": False, "file": made}
         try:
-            await monitor.command("blockdev-reopen", {"options": [disk]})
+            await self._reopen(monitor, name, made)
         except BadArgument:
             await monitor.do("blockdev-del", node_name=made)
             raise
-        return made
+        self.nodes[name].append(made)
+
+    def _top(self, name: str) -> str:
+        """What is right below a disk."""
+        if self.nodes[name]:
+            return self.nodes[name][-1]
+        return spoilt(name) if self.disks[name].faults else below(name)
+
+    async def _mend(self, monitor: Monitor, name: str) -> None:
+        """The image right below the disk: the nodes between go, and with the last that of the beginning."""
+        await self._reopen(monitor, name, below(name))
+        self.disks[name] = replace(self.disks[name], faults=())
+        while self.nodes[name]:
+            await monitor.do("blockdev-del", node_name=self.nodes[name][-1])
+            self.nodes[name].pop()
+
+    async def _reopen(self, monitor: Monitor, name: str, file: str) -> None:
+        disk = {"driver": "raw", "node-name": name, "read-only": False, "file": file}
+        await monitor.command("blockdev-reopen", {"options": [disk]})
