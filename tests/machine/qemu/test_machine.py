@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import os
+import signal
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -324,6 +326,31 @@ def test_a_card_is_pulled_out_and_another_plugged_in(
                 await r.machine.pull(0x1F << 3 if kind == "q35" else 0)
             with pytest.raises(NotFound, match=r"00:1c\.0 has no card"):
                 await r.machine.pull(0x1C << 3)
+
+    run(work)
+
+
+def test_several_speak_to_the_monitor_at_once_and_one_gives_up() -> None:
+    async def work() -> None:
+        ports = [f"pcie-root-port,id=rp{n},slot={n},chassis={n}" for n in (1, 2)]
+        async with started(*ports) as r:
+            hasty = asyncio.ensure_future(r.machine.insert("edu,bus=nowhere"))
+            await asyncio.sleep(0)  # it has begun to connect
+            hasty.cancel()
+            both = [r.machine.insert(f"e1000e,bus=rp{n}") for n in (1, 2)]
+            assert sorted(await asyncio.gather(*both)) == [0x100, 0x200]
+
+    run(work)
+
+
+def test_a_card_for_a_qemu_that_is_gone() -> None:
+    async def work() -> None:
+        async with started() as r:
+            os.kill(r.machine.pid, signal.SIGKILL)
+            await r.until(lambda: r.reports)
+            for _ in range(2):
+                with pytest.raises(DeviceGone, match="QEMU ended before"):
+                    await r.machine.insert("edu")
 
     run(work)
 

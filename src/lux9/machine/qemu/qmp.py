@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
 import socket
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager
@@ -23,19 +25,28 @@ class Monitor:
 
     def __init__(self, sock: socket.socket) -> None:
         self._sock = sock
-        self._client: QMPClient | None = None
+        self._client: asyncio.Task[QMPClient] | None = None
 
     async def _connected(self) -> QMPClient:
+        """The one connection, for all: QEMU greets once, so nobody who gives up takes it along."""
         if self._client is None:
-            try:
-                from qemu.qmp import QMPClient
-            except ImportError:
-                raise UserError(
-                    "qemu.qmp is not installed, and plugging needs it: pip install 'lux9[qemu]'"
-                ) from None
-            self._client = QMPClient("lux9")
-            await self._client.connect(self._sock.dup())
-        return self._client
+            self._client = asyncio.ensure_future(self._connect())
+            self._client.add_done_callback(lambda task: task.cancelled() or task.exception())
+        return await asyncio.shield(self._client)
+
+    async def _connect(self) -> QMPClient:
+        try:
+            from qemu.qmp import ConnectError, QMPClient
+        except ImportError:
+            raise UserError(
+                "qemu.qmp is not installed, and plugging needs it: pip install 'lux9[qemu]'"
+            ) from None
+        client = QMPClient("lux9")
+        try:
+            await client.connect(self._sock.dup())
+        except ConnectError:
+            raise QemuGone("QEMU ended before its monitor answered") from None
+        return client
 
     async def do(self, command: str, **arguments: Any) -> Any:
         """One command (`_` in argument names is `-`); what it returns. Raises BadArgument with QEMU's words."""
@@ -67,9 +78,11 @@ class Monitor:
 
     async def close(self) -> None:
         """Hang up."""
-        if self._client is not None:
-            client, self._client = self._client, None
-            try:
-                await client.disconnect()
-            except (EOFError, OSError):
-                pass  # QEMU hung up first
+        if (task := self._client) is None:
+            return
+        self._client = None
+        task.cancel()  # where it is still under way
+        await asyncio.wait([task])
+        if not task.cancelled() and task.exception() is None:
+            with contextlib.suppress(EOFError, OSError):  # QEMU hung up first
+                await task.result().disconnect()
