@@ -167,6 +167,7 @@ def test_qemu_ends_in_the_middle_of_a_read(
             assert took < 5.0
             await m.sip().over.wait()
             assert words in m.log
+            assert f"went with QEMU: {words}" in m.log, "not by what we did to it then"
             assert await m.read("/dev/sysname")
             async with asyncio.timeout(LIMIT):
                 while await m.read("/dev/pci/bus"):  # with no rescan

@@ -137,8 +137,8 @@ class Events:
             self._beat = self._loop.call_later(BEAT, self._tick)
 
     def _ended(self, why: str) -> None:
-        """The process is over."""
-        self.why = why
+        """The process is over, perhaps by us: then why is known."""
+        self.why = self.why or why
         self.qtest.give_up(why)
 
     def _lost(self, why: str) -> None:
