@@ -139,6 +139,18 @@ def test_a_log_that_cannot_be_written_is_named() -> None:
         Child("true", [], [], Path("/dev/full"))
 
 
+@pytest.mark.parametrize("number", [0, signal.SIGTERM, signal.SIGKILL])
+def test_a_script_may_start_qemu_and_both_end(tmp_path: Path, number: int) -> None:
+    """With the kernel, or when the script alone is ended."""
+    script, told = tmp_path / "qemu", tmp_path / "pid"
+    script.write_text(f'#!/bin/sh\nqemu-system-x86_64 "$@" &\necho $$ $! > {told}\nwait\n')
+    script.chmod(0o755)
+    command = f"kill -{number} $(cut -d' ' -f1 {told})" if number else "lux9 lspci"
+    done = lux9("boot", "--machine", "qemu", "--qemu", str(script), "--exec", command)
+    assert (done.returncode, done.stderr) == (0, "")
+    until_over(told.read_text().split())
+
+
 def test_qemu_does_not_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:
     address = f"unix!{tmp_path / 'sock'}"
     command = ["lux9", "boot", "--machine", "qemu", "--listen", address]
@@ -152,10 +164,7 @@ def test_qemu_does_not_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:
     kernel.send_signal(signal.SIGKILL)
     kernel.wait()
     kernel.stderr.close()
-    end = time.monotonic() + 10.0
-    while any(Path(f"/proc/{pid}").exists() and running(pid) for pid in children):
-        assert time.monotonic() < end, "QEMU or a driver is still there"
-        os.sched_yield()
+    until_over(children)
 
 
 def test_ctrl_c_takes_no_hardware_from_the_drivers(tmp_path: Path) -> None:
@@ -172,6 +181,13 @@ def test_ctrl_c_takes_no_hardware_from_the_drivers(tmp_path: Path) -> None:
         (line,) = kernel.stderr
         assert line.endswith("ahci: exited with status 0\n")
         assert kernel.wait(40) == 128 + signal.SIGINT
+
+
+def until_over(pids: list[str]) -> None:
+    end = time.monotonic() + 10.0
+    while any(running(pid) for pid in pids):
+        assert time.monotonic() < end, "QEMU or a driver is still there"
+        os.sched_yield()
 
 
 def running(pid: str) -> bool:

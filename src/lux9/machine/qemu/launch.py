@@ -1,8 +1,10 @@
 """QEMU as a child process: what it inherits, how it is watched, and how it ends.
 
 It is never told of a socket's or a file's name, but given descriptors: nothing lies about when it is killed. It
-dies with us (PDEATHSIG). The guest's processor runs three bytes, `cli; hlt; jmp`, for ever: virtual time runs, and
-nothing else. A processor that is stopped (-S) would stop time too, and with it devices that use timers.
+dies with us (PDEATHSIG). What is started may be a script that starts QEMU: they are a group, and end together.
+
+The guest's processor runs three bytes, `cli; hlt; jmp`, for ever: virtual time runs, and nothing else. A processor
+that is stopped (-S) would stop time too, and with it devices that use timers.
 """
 
 from __future__ import annotations
@@ -39,10 +41,25 @@ def halt_rom() -> int:
     return fd
 
 
-def settle(future: asyncio.Future[None]) -> None:
+def _settle(future: asyncio.Future[None]) -> None:
     """Once."""
     if not future.done():
         future.set_result(None)
+
+
+async def _ready(fd: int, events: int, limit: float) -> bool:
+    """Whether one of these events, or a hang-up, comes within `limit` seconds."""
+    loop = asyncio.get_running_loop()
+    ready: asyncio.Future[None] = loop.create_future()
+    epoll = select.epoll()  # the loop would make a socket itself non-blocking
+    epoll.register(fd, events)
+    loop.add_reader(epoll.fileno(), _settle, ready)
+    try:
+        await asyncio.wait([ready], timeout=limit)
+        return ready.done()
+    finally:
+        loop.remove_reader(epoll.fileno())
+        epoll.close()
 
 
 def _die_with_parent() -> None:
@@ -112,25 +129,18 @@ class Child:
 
     async def answered(self, limit: float) -> None:
         """Until the first answer, or the end, is there to be read. Raises UserError after `limit` seconds."""
-        loop = asyncio.get_running_loop()
-        answered: asyncio.Future[None] = loop.create_future()
-        epoll = select.epoll()  # the loop would make the socket itself non-blocking
-        epoll.register(self.qtest, select.EPOLLIN)
-        loop.add_reader(epoll.fileno(), settle, answered)
-        try:
-            async with asyncio.timeout(limit):
-                await answered
-        except TimeoutError:
-            raise UserError(f"QEMU did not start within {limit:g} s: {self.said()}") from None
-        finally:
-            loop.remove_reader(epoll.fileno())
-            epoll.close()
+        if not await _ready(self.qtest.fileno(), select.EPOLLIN, limit):
+            said = self.said()
+            raise UserError(
+                f"QEMU did not start within {limit:g} s" + (f": {said}" if said else "")
+            )
 
     def watch(self, ended: Callable[[str], None]) -> None:
         """Call `ended` from the loop when it ends."""
 
         def over() -> None:
             self._unwatch()
+            self.kill()  # a script's QEMU does not outlive the script
             ended(self.fate())
 
         self._loop = asyncio.get_running_loop()
@@ -169,28 +179,33 @@ class Child:
 
     def kill(self) -> None:
         """End it at once, even if it is stopped."""
-        with contextlib.suppress(ProcessLookupError):
-            self.process.kill()
+        self._signal(signal.SIGKILL)
+
+    def _signal(self, number: int) -> None:
+        """To the program and all that it has started. One that was waited for may have left its number to others."""
+        if self.process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self.pid, number)
 
     async def close(self) -> None:
         """End it, wait for that, and close everything that led to it."""
         self._unwatch()
-        loop = asyncio.get_running_loop()
-        over: asyncio.Future[None] = loop.create_future()
-        loop.add_reader(self._pidfd, settle, over)
         try:
             for number in (signal.SIGTERM, signal.SIGKILL):
-                self.process.send_signal(number)
-                self.process.send_signal(signal.SIGCONT)  # one that is stopped cannot end
-                await asyncio.wait([over], timeout=GRACE)
-                if over.done():
+                self._signal(number)
+                self._signal(signal.SIGCONT)  # one that is stopped cannot end
+                if await self._over():
                     break
         finally:
-            loop.remove_reader(self._pidfd)
             self.kill()
             self.process.wait()
             os.close(self._pidfd)
             self._shut()
+
+    async def _over(self) -> bool:
+        """Whether the program ends in time, and all that it started, which have the other end of our socket."""
+        ended = await _ready(self._pidfd, select.EPOLLIN, GRACE)
+        return ended and await _ready(self.qtest.fileno(), 0, GRACE)
 
     def _shut(self) -> None:
         self.qtest.close()
