@@ -216,3 +216,29 @@ class TestCompletion:
     def test_without_a_server_there_are_none(self, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv(VARIABLE, "unix!/nope")
         assert self.completed("lux9 cat /c") == []
+
+
+IN_A_CLASS = """
+import click
+import lux9.cli.version as module
+from lux9.cli import main
+
+class Slot:
+    def __set_name__(self, owner, name):
+        raise KeyboardInterrupt
+
+@click.command()
+def version():
+    type("Owner", (), {"slot": Slot()})
+
+module.version = version
+main(["version"], prog_name="lux9")
+"""
+
+
+def test_ctrl_c_while_a_command_loads_its_classes_is_a_ctrl_c() -> None:
+    """Python 3.11 makes a RuntimeError of it."""
+    done = subprocess.run(
+        [sys.executable, "-c", IN_A_CLASS], capture_output=True, text=True, check=False, timeout=30
+    )
+    assert (done.returncode, done.stderr.strip()) == (130, "")

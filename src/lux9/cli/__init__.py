@@ -87,6 +87,11 @@ def _told(error: Exception) -> str:
     return text_of(error)
 
 
+def _is_interrupt(error: Exception) -> bool:
+    """Whether it is a Ctrl-C: Python 3.11 makes a RuntimeError of one that comes while a class is made."""
+    return isinstance(error, click.Abort) or isinstance(error.__cause__, KeyboardInterrupt)
+
+
 def _empty(fd: int, mode: str) -> io.TextIOWrapper:
     return io.TextIOWrapper(io.FileIO(fd, mode, closefd=False))
 
@@ -159,7 +164,9 @@ class Commands(click.Group):
             failed = Failed("", _told(error))
             failed.show()
             sys.exit(failed.exit_code)
-        except click.Abort:
+        except (click.Abort, RuntimeError) as error:
+            if not _is_interrupt(error):
+                raise
             click.echo(err=True)
             sys.exit(INTERRUPTED)
         sys.exit(status if isinstance(status, int) else 0)
