@@ -25,6 +25,8 @@ Examples:
   lux9 doctor --json | jq -r '.[] | select(.state == "lacks") | .remedy'
 """
 QEMU = "qemu-system-x86_64"
+PATIENCE = 10.0  # seconds for it to tell its version
+MODELS = "everything: models in Python"
 
 
 @dataclass(frozen=True)
@@ -60,7 +62,7 @@ def findings() -> Iterator[Finding]:
     )
     for name in NAMES:
         lacking = [Finding(name, "lacks", lack.what, lack.remedy) for lack in lacks(name)]
-        yield from lacking or [Finding(name, "has", _ready(name))]
+        yield from lacking or [_qemu() if name == "qemu" else Finding(name, "has", MODELS)]
     yield _module("qemu", "qemu.qmp", "qemu.qmp, to plug cards while it runs", "qemu")
     yield _module("loop", "uvloop", "uvloop, an event loop at half the cost", "fast")
     yield _module("keys", "cryptography", "cryptography, to make keys for the network", "keys")
@@ -70,12 +72,24 @@ def findings() -> Iterator[Finding]:
     yield _program("ext4", "mke2fs", "mke2fs, to make images", "e2fsprogs")
 
 
-def _ready(name: str) -> str:
-    """What a machine that lacks nothing is made with."""
-    if name != "qemu":
-        return "everything: models in Python"
+def _qemu() -> Finding:
+    """Which one it is; one that does not say so is not ready for more."""
+    program = shutil.which(QEMU) or QEMU
+    try:
+        return Finding("qemu", "has", _version(program))
+    except OSError as error:
+        wrong = f"cannot be started: {error.strerror}"
+    except subprocess.CalledProcessError as error:
+        wrong = f"exits with status {error.returncode}"
+    except subprocess.TimeoutExpired:
+        wrong = f"says nothing for {PATIENCE:g} s"
+    remedy = "sudo apt-get install --reinstall qemu-system-x86"
+    return Finding("qemu", "lacks", f"`{program} --version` {wrong}", remedy)
+
+
+def _version(program: str) -> str:
     run = subprocess.run(
-        [QEMU, "--version"], capture_output=True, text=True, check=False, timeout=10
+        [program, "--version"], capture_output=True, text=True, check=True, timeout=PATIENCE
     )
     return run.stdout.partition("\n")[0]
 

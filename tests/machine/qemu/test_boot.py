@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 import os
 import shlex
 import shutil
@@ -15,11 +16,13 @@ from pathlib import Path
 import pytest
 
 from lux9.errors import UserError
+from lux9.machine.qemu.board import PROGRAM
 from lux9.machine.qemu.launch import Child
 from lux9.models.disk import Disk
 from tests.machine.qemu.system import image, needs_qemu
 
 pytestmark = needs_qemu
+doctor = importlib.import_module("lux9.cli.doctor")
 TOOLS = os.pathsep.join(
     [str(Path(sys.executable).parent), os.environ["PATH"], "/usr/sbin", "/sbin"]
 )
@@ -110,6 +113,7 @@ def test_lspci_sees_in_the_dump_what_we_list(tmp_path: Path) -> None:
     [
         (["--disk", "/nowhere.img"], "/nowhere.img: no such file"),
         (["--qemu", "/nowhere/qemu"], "/nowhere/qemu is not there: sudo apt-get install"),
+        (["--qemu", "/etc/passwd"], "/etc/passwd cannot be run, or is not on PATH: name a program"),
         (["--device", "nonsense"], "'nonsense' is not a valid device model name"),
         (["--memory", "lots"], "--memory lots: write 512M or 2G"),
     ],
@@ -213,3 +217,24 @@ def test_doctor_names_what_lacks_and_the_remedy(tmp_path: Path) -> None:
     )
     assert "qemu     lacks      qemu-system-x86_64 is not there" in without.stdout
     assert "sudo apt-get install --no-install-recommends qemu-system-x86" in without.stdout
+
+
+@pytest.mark.parametrize(
+    ("program", "words"),
+    [
+        ("#!/bin/sh\nexit 3\n", "exits with status 3"),
+        ("#!/bin/sh\nexec sleep 60\n", "says nothing for 0.1 s"),
+        ("neither", "cannot be started: Exec format error"),
+    ],
+)
+def test_doctor_does_not_take_a_broken_qemu_for_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+) -> None:
+    path = tmp_path / PROGRAM
+    path.write_text(program)
+    path.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
+    monkeypatch.setattr(doctor, "PATIENCE", 0.1)
+    (found,) = [f for f in doctor.findings() if f.subject == "qemu" and PROGRAM in f.what]
+    assert (found.state, found.what) == ("lacks", f"`{path} --version` {words}")
+    assert found.remedy.startswith("sudo apt-get install")

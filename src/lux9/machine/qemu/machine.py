@@ -61,10 +61,15 @@ class Qemu:
 
     def why_not(self) -> list[Lack]:
         """Only the program is needed."""
-        if self.board.found is None:
-            remedy = "sudo apt-get install --no-install-recommends qemu-system-x86 qemu-utils"
-            return [Lack(f"{self.board.program} is not there", remedy)]
-        return []
+        program = self.board.program
+        if self.board.found is not None:
+            return []
+        if Path(program).exists():
+            return [
+                Lack(f"{program} cannot be run, or is not on PATH", "name a program: --qemu /…")
+            ]
+        remedy = "sudo apt-get install --no-install-recommends qemu-system-x86 qemu-utils"
+        return [Lack(f"{program} is not there", remedy)]
 
     async def start(self, sink: Sink, report: Report) -> None:
         """Start QEMU, be its firmware, and tell interrupts from here. Raises UserError with QEMU's own words."""
