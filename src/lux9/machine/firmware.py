@@ -70,8 +70,10 @@ def q35_spaces() -> Spaces:
 
 
 def pc_spaces() -> Spaces:
-    """Where a board with an i440FX has room: as q35, but ports below 0xc000 are the PIIX4's and ACPI's."""
-    return {**q35_spaces(), "io": Space(0xC000, 0xFFFF)}
+    """Where a board with an i440FX has room: as q35, but for ACPI's ports from 0xae00 and the PIIX4's from 0xb000."""
+    spaces = q35_spaces()
+    spaces["io"].keep(0xA000, 0x2000)
+    return spaces
 
 
 @dataclass

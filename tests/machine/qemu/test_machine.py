@@ -123,7 +123,7 @@ def test_a_pc_board_has_its_own_router_and_ports() -> None:
         async with started("edu,addr=5", kind="pc") as r:
             assert {f.device for f in r.machine.known} >= {0x1237, 0x7000, 0x7010}
             edu, ide = r.find(EDU), r.find(0x7010)
-            assert ide.bars[0].address >= 0xC000
+            assert ide.bars[0].address >= 0x1000
             base = r.enable(edu)
             r.machine.mem_write(base + RAISE, 4, 1)
             await r.until(lambda: (edu.irq, True) in r.told)
@@ -131,6 +131,23 @@ def test_a_pc_board_has_its_own_router_and_ports() -> None:
             assert r.machine.config_size(edu.bdf) == 256
 
     run(work)
+
+
+def test_a_pc_board_has_ports_for_itself_and_for_many_bridges() -> None:
+    """Each bridge takes 4 KiB of them; from 0xa000 to 0xbfff they are the chipset's own."""
+    devices = [what for n in range(1, 8) for what in (bridge(n), f"e1000,bus=b{n},addr=1")]
+
+    async def work() -> None:
+        async with started(*devices, kind="pc") as r:
+            ports = [bar for f in r.machine.known for bar in f.bars if bar.kind == "io"]
+            assert len(ports) == 8
+            assert all(0x1000 <= b.address < b.end <= 0xA000 or b.address >= 0xC000 for b in ports)
+
+    run(work)
+
+
+def bridge(n: int) -> str:
+    return f"pci-bridge,id=b{n},chassis_nr={n}"
 
 
 def test_extended_space_is_expresss_only() -> None:
