@@ -146,6 +146,14 @@ def test_a_pc_board_has_ports_for_itself_and_for_many_bridges() -> None:
     run(work)
 
 
+def test_every_slot_but_the_doorbells_takes_a_card() -> None:
+    async def work() -> None:
+        async with started(*["pci-testdev"] * 29, kind="pc") as r:
+            assert sorted({f.bdf >> 3 for f in r.machine.known}) == [*range(30), 0x1F]
+
+    run(work)
+
+
 def bridge(n: int) -> str:
     return f"pci-bridge,id=b{n},chassis_nr={n}"
 
@@ -388,6 +396,7 @@ def test_a_screenshot(tmp_path: Path) -> None:
         (Board(drives=["if=none,id=x,file=/nowhere/x.img"]), "/nowhere/x.img"),
         (Board(media=[Medium(Path("/nowhere/y.img"))]), "/nowhere/y.img"),
         (Board(memory=100 << 20), "100 MiB"),
+        (Board(devices=["edu,addr=1e"]), "-device edu,addr=1e: .* not available for edu"),
     ],
 )
 def test_what_qemu_does_not_like_is_told_in_its_words(board: Board, words: str) -> None:

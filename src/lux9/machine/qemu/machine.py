@@ -92,8 +92,8 @@ class Qemu:
         self._arenas = arenas = Arenas(self.board.memory)
         self._bell = bell = Doorbell()
         log = Path(f"qemu-{os.getpid()}.log") if self.board.keep_log else None
-        place = bell.options(self.board.bus)
-        options = [*self.board.options(), *memory_options(arenas.nodes), *place]
+        first = bell.options(self.board.bus)  # before cards that take the next slot that is free
+        options = [*first, *self.board.options(), *memory_options(arenas.nodes)]
         keep = [bell.theirs.fileno(), *(node.fd for node in arenas.nodes)]
         assert self.board.found is not None, "why_not was asked"
         self._child = child = Child(self.board.found, options, keep, log)
