@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import os
 import signal
+from collections.abc import Sequence
 from typing import Any
 
 import click
@@ -37,7 +38,9 @@ async def serve(system: System, command: str | None) -> int:
         if command is None:
             system.kernel.console.log(f"listening on {system.address}; Ctrl-C ends it")
             return await stopped
-        return await _execute(system, command, stopped)
+        status = await _execute(system, command, stopped)
+        _tell(system.kernel.hardware.troubles)
+        return status
     finally:
         await system.__aexit__()
 
@@ -47,11 +50,15 @@ def _stop(stopped: asyncio.Future[int], number: int) -> None:
         stopped.set_result(0 if number == signal.SIGTERM else 128 + number)
 
 
+def _tell(lines: Sequence[str]) -> None:
+    for line in lines:
+        click.echo(f"lux9 boot: {line}", err=True)
+
+
 def _complain(system: System, quiet: bool) -> None:
     """What a quiet console kept to itself and the user has to know: whom he lets in, a driver that did not start."""
-    for line in system.kernel.warnings:
-        if quiet:
-            click.echo(f"lux9 boot: {line}", err=True)
+    if quiet:
+        _tell(system.kernel.warnings)
     for sip in system.launcher.sips:
         if quiet and not sip.running and sip.state != "created":
             said = f" ({sip.output[-1]})" if sip.output else ""

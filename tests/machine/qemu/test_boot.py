@@ -151,7 +151,8 @@ def test_a_script_may_start_qemu_and_both_end(tmp_path: Path, number: int) -> No
     script.chmod(0o755)
     command = f"kill -{number} $(cut -d' ' -f1 {told})" if number else "lux9 lspci"
     done = lux9("boot", "--machine", "qemu", "--qemu", str(script), "--exec", command)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert done.returncode == 0
+    assert bool(number) == ("lux9 boot: qemu: QEMU " in done.stderr), done.stderr
     until_over(told.read_text().split())
 
 
@@ -169,6 +170,18 @@ def test_qemu_does_not_outlive_a_kernel_that_is_killed(tmp_path: Path) -> None:
     kernel.wait()
     kernel.stderr.close()
     until_over(children)
+
+
+def test_whoever_runs_a_command_is_told_of_the_end_of_qemu(ext4: Path) -> None:
+    children = "$(cat /proc/$PPID/task/$PPID/children)"
+    command = (
+        f"for pid in {children}; do grep -q qemu /proc/$pid/comm && kill -9 $pid; done; "
+        "lux9 cat /root/hello.txt"
+    )
+    done = lux9("boot", "--machine", "qemu", "--disk", str(ext4), "--exec", command)
+    words = "qemu: QEMU was killed by SIGKILL; every function counts as removed"
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == f"lux9 boot: {words}"
 
 
 def test_ctrl_c_takes_no_hardware_from_the_drivers(tmp_path: Path) -> None:

@@ -61,6 +61,7 @@ class Hardware:
         self.bench = Bench(self.context)
         self._quiescer = Quiescer(self.context, self.bus, self.irq, self.dma)
         self.watchers: list[Callable[[str, bool], None]] = []  # told what was plugged in (or out)
+        self.troubles: list[str] = []  # what the machine said of itself, and not of a function
 
     async def start(self) -> None:
         """Bring the machine up, every line masked. Functions are looked for when somebody asks."""
@@ -71,6 +72,8 @@ class Hardware:
     def _report(self, what: str, text: str) -> None:
         """The machine has something to tell: it goes to the log, and to the audit under the owner's name."""
         self.context.log(f"{what}: {text}")
+        if what == self.machine.name:
+            self.troubles.append(f"{what}: {text}")
         owner = next((c.owner for c in self.bus.held() if c.function.name == what), None)
         self.context.audit.record(owner, "machine report", what, "done", text=text)
         if text in (PLUGGED, PULLED):
