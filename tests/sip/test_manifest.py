@@ -136,6 +136,7 @@ def test_no_stanza_is_no_driver() -> None:
         ("[a]\nmodule = 'm'\n[a.environment]\nA = 1", "3: [a]: environment.A = 1"),
         ("[a]\nmodule = 'm'\nnamespace = 'burn #c'", "3: [a]: namespace: 'burn #c'"),
         ("[a]\nmodule = 'm'\nisolation = 'much'", "isolation 'much' is not known"),
+        ("['a.b']\nmodule = 'm'\nhold = -1", "3: [a.b]: hold = -1"),
     ],
 )
 def test_a_manifest_that_is_wrong(tmp_path: Path, text: str, why: str) -> None:

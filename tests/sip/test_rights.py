@@ -9,6 +9,7 @@ import pytest
 
 from lux9.errors import Stale
 from lux9.kernel.process import Cap
+from lux9.sip.learn import Needs, manifest as written
 from lux9.sip.manifest import parse
 from tests.sip.rig import rig
 
@@ -16,6 +17,25 @@ SATA = "0000:00:1f.2"
 CLAIMS = (
     "[a]\n$claims\nclass = '01.06'\nmount = '/x/a'\ncapabilities = ['pci', 'mem', 'irq', 'dma']\n"
 )
+
+ODD = """
+["my.card"]
+class = ["01.06", "02"]
+modalias = "pci:v00008086d*"
+command = ["./driver", "-v"]
+environment = {A = "😀 \u00e9", "B.C" = "\\u007f"}
+capabilities = "pci"
+namespace = "bind '#c' /dev"
+mount = "/dev"
+restart = "always max 3 in 9"
+hold = 3
+repeats = true
+isolation = "sandbox"
+dma = "protected"
+remote = "disks"
+read = "/srv/firmware"
+limits = {fids = 7}
+"""
 
 
 def test_what_was_opened_under_a_capability_goes_stale_with_it(tmp_path: Path) -> None:
@@ -72,3 +92,9 @@ def test_the_smallest_manifest_that_a_run_needed(tmp_path: Path) -> None:
     assert (learnt.classes, learnt.mount, learnt.environment) == (("01.06",), "/x/a", {"A": "1"})
     assert str(learnt.restart) == "on-crash max 5 in 60"
     assert f"# pci claim: {SATA}" in text
+
+
+def test_what_is_learnt_keeps_every_key_of_a_stanza_that_a_run_does_not_change() -> None:
+    (stanza,) = parse(ODD, "odd")
+    (learnt,) = parse(written([(stanza, Needs(caps=Cap.PCI))]), "odd")
+    assert learnt == stanza

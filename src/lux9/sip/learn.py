@@ -71,7 +71,7 @@ def manifest(learnt: Sequence[tuple[Stanza, Needs]]) -> str:
 
 
 def _stanza(stanza: Stanza, needs: Needs) -> Iterator[str]:
-    yield f"[{stanza.name}]"
+    yield f"[{_name(stanza.name)}]"
     for action, targets in needs.done.items():
         more = f" and {len(targets) - SHOWN} more" if len(targets) > SHOWN else ""
         yield f"# {action}: {', '.join(targets[:SHOWN])}{more}"
@@ -105,6 +105,8 @@ def _keys(s: Stanza) -> dict[str, object]:
         "hold": s.hold,
         "repeats": s.repeats,
         "isolation": s.isolation.word if s.isolation else "",
+        "dma": "protected" if s.protected else "",
+        "remote": s.remote,
         "read": list(s.read),
     }
 
@@ -113,6 +115,16 @@ def _toml(value: object) -> str:
     """A value as TOML writes it, which for these is JSON but for a table."""
     if isinstance(value, dict):
         table = cast("dict[str, str]", value)
-        pairs = (f"{json.dumps(k)} = {json.dumps(v)}" for k, v in table.items())
+        pairs = (f"{_json(k)} = {_json(v)}" for k, v in table.items())
         return "{" + ", ".join(pairs) + "}"
-    return json.dumps(value)
+    return _json(value)
+
+
+def _json(value: object) -> str:
+    """JSON that is TOML, too: which knows no halves of a character, and wants this one escaped."""
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def _name(name: str) -> str:
+    """A stanza's name as a head writes it."""
+    return _json(name) if "." in name else name

@@ -12,6 +12,7 @@ from ..errors import Lux9Error, UserError
 from ..kernel.group import Group
 from ..kernel.process import Cap, Limits
 
+QUOTES = str.maketrans("", "", "\"'")
 MOST = 1 << 62  # of a limit: two of them together are still a number of the host's
 
 
@@ -39,8 +40,8 @@ def line_of(text: str, name: str, key: str) -> int:
     for number, line in enumerate(text.splitlines(), 1):
         words = line.strip()
         if words.startswith("["):
-            heading = words.strip("[] ").partition("]")[0].strip().replace('"', "")
-            within = heading.partition(".")[0] == name
+            heading = words.strip("[] ").partition("]")[0].strip().translate(QUOTES)
+            within = f"{heading}.".startswith(f"{name}.")
             head = number if heading == name else head
             if within and heading == f"{name}.{key}":
                 return number
