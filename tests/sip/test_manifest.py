@@ -15,20 +15,20 @@ from lux9.sip.stanza import Bound
 
 def test_the_drivers_that_come_with_it() -> None:
     ahci, ext4 = built_in()
-    assert ahci.binds("01.06.01")
+    assert ahci.closeness("01.06.01")
     assert ahci.capabilities == Cap.PCI | Cap.MEM | Cap.IRQ | Cap.DMA
     assert (ahci.mount, ext4.mount) == ("/dev", "/root")
     assert not ext4.capabilities
-    assert not ext4.binds("01.06.01")
+    assert not ext4.closeness("01.06.01")
 
 
 def test_a_class_binds_its_subclasses() -> None:
     (stanza,) = parse("[a]\nmodule = 'm'\nclass = ['01.06', '02']", "t")
-    assert stanza.binds("01.06.01")
-    assert stanza.binds("01.06.02")
-    assert stanza.binds("02.00.00")
-    assert not stanza.binds("01.08.02")
-    assert not stanza.binds("01.60.00")
+    assert stanza.closeness("01.06.01")
+    assert stanza.closeness("01.06.02")
+    assert stanza.closeness("02.00.00")
+    assert not stanza.closeness("01.08.02")
+    assert not stanza.closeness("01.60.00")
 
 
 def test_a_command_and_limits() -> None:
@@ -69,6 +69,8 @@ def test_no_magic(magic: str) -> None:
 
 AHCI = Bound("0000:00:1f.2", 0x010601, "8086:2922", "pci:v00008086d00002922sv00001AF4")
 
+CLASSES = ("01", "01.06", "01.06.01", "01.06.02")
+
 
 def test_the_closest_stanza_has_a_function() -> None:
     by_class, by_alias, by_ids, other = parse(
@@ -78,8 +80,13 @@ def test_the_closest_stanza_has_a_function() -> None:
         "[o]\nmodule = 'm'\nids = '8086:2923'\nclass = '02'\nmodalias = 'pci:v00001B36*'",
         "t",
     )
-    assert [s.fit(AHCI) for s in (by_class, by_alias, by_ids, other)] == [1, 2, 3, 0]
+    assert [s.fit(AHCI) for s in (by_class, by_alias, by_ids, other)] == [1, 4, 5, 0]
     assert by_ids.targets == "8086:2922,1b36:0001"
+
+
+def test_the_longest_class_is_the_closest() -> None:
+    text = "".join(f"[a{c[-2:]}{len(c)}]\nmodule = 'm'\nclass = '{c}'\n" for c in CLASSES)
+    assert [s.fit(AHCI) for s in parse(text, "t")] == [1, 2, 3, 0]
 
 
 def test_everything_that_a_stanza_may_say() -> None:
@@ -136,6 +143,14 @@ def test_no_stanza_is_no_driver() -> None:
         ("[a]\nmodule = 'm'\n[a.environment]\nA = 1", "3: [a]: environment.A = 1"),
         ("[a]\nmodule = 'm'\nnamespace = 'burn #c'", "3: [a]: namespace: 'burn #c'"),
         ("[a]\nmodule = 'm'\nisolation = 'much'", "isolation 'much' is not known"),
+        ("[a]\nmodule = ''", "2: [a]: module = '': name a module"),
+        ("[a]\ncommand = []", "2: [a]: command = []: name a program"),
+        ("[a]\ncommand = ['', 'x']", "2: [a]: command = ['', 'x']: name a program"),
+        ('[a]\ncommand = ["x\\u0000"]', "command = ['x\\x00']: name a program"),
+        ("[a]\nmodule = 'm'\nenvironment = {'A=B' = ''}", "environment.A=B = '': write a string"),
+        ("[a]\nmodule = 'm'\nenvironment = {'' = ''}", "environment. = '': write a string"),
+        ('[a]\nmodule = "m"\nenvironment.A = "\\u0000"', "environment.A = '\\x00': write a string"),
+        ("[a]\nmodule = 'm'\nmount = '/dev/../x'", "3: [a]: mount '/dev/../x' is not an absolute"),
         ("['a.b']\nmodule = 'm'\nhold = -1", "3: [a.b]: hold = -1"),
     ],
 )

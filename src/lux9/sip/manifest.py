@@ -105,6 +105,11 @@ def _others(word: object, text: str, where: str) -> list[Stanza]:
     return built_in()
 
 
+def absolute(path: str) -> bool:
+    """Whether it can be where something is mounted: names are names, and none leads upwards."""
+    return path.startswith("/") and ".." not in path.split("/") and "\0" not in path
+
+
 class Reader(Table):
     """One stanza."""
 
@@ -127,8 +132,8 @@ class Reader(Table):
             modalias=self.texts("modalias"),
             files=self.texts("file"),
             magic=self.magic(),
-            module=self.text_of("module"),
-            command=self.texts("command"),
+            module=self.module(),
+            command=self.command(),
             capabilities=self.capabilities(),
             mount=self.mount(),
             namespace=self.namespace(),
@@ -166,16 +171,31 @@ class Reader(Table):
     def mount(self) -> str:
         """Where it is mounted, or nothing."""
         mount = self.text_of("mount")
-        if mount and not mount.startswith("/"):
-            raise self.wrong("mount", f"mount {mount!r} is not an absolute path")
+        if mount and not absolute(mount):
+            raise self.wrong("mount", f"mount {mount!r} is not an absolute path without `..`")
         return mount
+
+    def module(self) -> str:
+        """What Python runs, where it is not a command."""
+        module = self.text_of("module")
+        if "module" in self.table and not module:
+            raise self.wrong("module", "module = '': name a module, as lux9.drivers.ahci.main")
+        return module
+
+    def command(self) -> tuple[str, ...]:
+        """A program and its arguments."""
+        words = self.texts("command")
+        if "command" in self.table and (not words or not words[0] or "\0" in "".join(words)):
+            why = f"command = {self.table['command']!r}: name a program, then its arguments"
+            raise self.wrong("command", why)
+        return words
 
     def environment(self) -> dict[str, str]:
         """Variables."""
         table = self.table_of("environment", 'environment = {NAME = "value"}')
         for name, value in table.items():
-            if not isinstance(value, str):
-                why = f"environment.{name} = {value!r}: write a string"
+            if not isinstance(value, str) or not name or "=" in name or "\0" in name + value:
+                why = f"environment.{name} = {value!r}: write a string, to a name without `=`"
                 raise self.wrong("environment", why)
         return table
 

@@ -18,7 +18,7 @@ from ..pending import Maybe, run
 from ..tree import Dir, stream, text, verb
 from ..wire.node import Handle
 from . import life, limiting, usage
-from .manifest import NAME
+from .manifest import NAME, absolute
 from .matching import Matching
 from .policy import Restarts, rule as parse_rule
 from .server import Sip
@@ -199,8 +199,8 @@ class ServerDir(Dir):
     @verb(1)
     def mount(self, path: str) -> None:
         """Where what it serves is mounted."""
-        if not path.startswith("/"):
-            raise ControlError(f"mount {path!r} is not an absolute path")
+        if not absolute(path):
+            raise ControlError(f"mount {path!r} is not an absolute path without `..`")
         self._change("its mount point", mount=path)
 
     @verb(2)

@@ -86,14 +86,15 @@ class Stanza:
         """What it binds to, in a word without blanks, or `-`."""
         return ",".join([*self.classes, *self.ids, *self.modalias, *self.files]) or "-"
 
-    def binds(self, class_text: str) -> bool:
-        """Whether a function of class `01.06.01` is this driver's; a shorter class matches its subclasses."""
-        return any((class_text + ".").startswith(c + ".") for c in self.classes)
+    def closeness(self, class_text: str) -> int:
+        """How much of a function's class `01.06.01` is this driver's, of 3; a shorter class matches its subclasses."""
+        fitting = (c for c in self.classes if (class_text + ".").startswith(c + "."))
+        return max((c.count(".") + 1 for c in fitting), default=0)
 
     def fit(self, bound: Bound) -> int:
-        """How well it fits a function: 0 not at all; its class, its modalias and its ids count in this order."""
+        """How well it fits a function: 0 not at all; then the length of its class, its modalias and its ids."""
         if bound.ids in self.ids:
-            return 3
+            return 5
         if any(fnmatch.fnmatchcase(bound.modalias, pattern) for pattern in self.modalias):
-            return 2
-        return int(self.binds(bound.class_text))
+            return 4
+        return self.closeness(bound.class_text)
