@@ -62,6 +62,25 @@ def test_what_was_opened_under_a_capability_goes_stale_with_it(tmp_path: Path) -
     asyncio.run(body())
 
 
+def test_a_function_that_loses_its_memory_is_not_gone_on_with(tmp_path: Path) -> None:
+    async def body() -> None:
+        async with rig(tmp_path, CLAIMS) as r:
+            life, hardware = r.sip("a").life, r.kernel.hardware
+            assert life is not None
+            assert life.session is not None
+            (bar,) = (f for f in life.session.fids.values() if f.name.endswith("bar5") and f.opened)
+            assert bar.read is not None
+            bar.read(0, 4)
+            hardware.dma.arena(life.process)
+            hardware.bus.master(life.process, SATA, True)
+            await r.order("a", "capability remove dma")
+            with pytest.raises(Stale, match="the claim that it was opened under has ended"):
+                bar.read(0, 4)
+            assert not hardware.bus.claims_of(life.process)
+
+    asyncio.run(body())
+
+
 def test_a_capability_that_is_given_can_be_used(tmp_path: Path) -> None:
     async def body() -> None:
         async with rig(tmp_path, "[a]\n$ok\nclass = '01.06'\nmount = '/x/a'\n") as r:

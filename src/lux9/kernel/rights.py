@@ -7,7 +7,6 @@ unregistered, functions stop reaching memory before its buffers go, claims end.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import partial
 from typing import Any
 
 from ..errors import Lux9Error, PermissionDenied, Stale
@@ -116,11 +115,12 @@ def _give_back(hardware: Hardware, process: Process, cap: Cap) -> None:
 
 
 def _no_dma(hardware: Hardware, process: Process) -> None:
-    """No function of its reaches memory any more; only then do the buffers go."""
-    step, bus = hardware.context.step, hardware.bus
-    for claim in bus.claims_of(process):
+    """No function of its reaches memory any more; only then do the buffers go.
+
+    A function that did is reset, so its claim ends: a driver that went on with it would take the registers'
+    reset values for answers, as those of an AHCI port for commands that are done.
+    """
+    for claim in hardware.bus.claims_of(process):
         if claim.mastered:
-            name = claim.function.name
-            step(process, "revoke master off", name, partial(bus.master_off, claim))
-            step(process, "revoke reset", name, partial(bus.machine.reset, claim.function.bdf))
-    step(process, "revoke free", "dma", lambda: hardware.dma.take_back(process))
+            hardware.bus.end(claim)
+    hardware.context.step(process, "revoke free", "dma", lambda: hardware.dma.take_back(process))
