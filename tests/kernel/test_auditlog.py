@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from lux9.errors import UserError
-from lux9.kernel.auditlog import AuditLog, files, verify
+from lux9.kernel.auditlog import KEPT, AuditLog, files, verify
 
 
 def record(log: AuditLog, first: int, count: int) -> None:
@@ -85,6 +85,28 @@ def test_a_large_log_is_put_aside_and_the_chain_goes_on(tmp_path: Path) -> None:
     assert found[-1] == path
     verdict = verify(found)
     assert (verdict.lines, verdict.faults) == (40, [])
+
+
+@pytest.mark.parametrize("cut", [1, 9])
+def test_lines_missing_at_the_beginning_show(path: Path, cut: int) -> None:
+    lines = path.read_text().splitlines(keepends=True)
+    path.write_text("".join(lines[cut:]))
+    (fault,) = verify(files(path)).faults
+    assert fault.startswith(f"{path}:1: the chain breaks")
+
+
+def test_a_file_that_was_put_aside_and_is_gone_shows_unless_it_was_the_oldest_of_all(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "audit.jsonl"
+    log = AuditLog(path, rotate=300)
+    record(log, 0, 40)
+    log.close()
+    oldest, next_oldest, *_ = found = files(path)
+    assert len(found) == KEPT + 1
+    assert verify(found).faults == []
+    oldest.unlink()
+    assert verify(files(path)).faults[0].startswith(f"{next_oldest}:1: the chain breaks")
 
 
 def test_two_kernels_do_not_share_a_log(path: Path) -> None:

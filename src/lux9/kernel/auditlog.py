@@ -1,8 +1,8 @@
 """The audit on disk: lines that only get more, each chained to the one before by a hash.
 
 A line is a JSON object whose last member, `chain`, is the SHA-256 of the chain of the line before and of the line
-without it. So an edit, a cut in the middle and a change of order show; that lines are missing at the end shows
-against a chain that was noted elsewhere (`verify(paths, expect)`).
+without it. So an edit, a cut at the beginning or in the middle and a change of order show; that lines are missing at
+the end shows against a chain that was noted elsewhere (`verify(paths, expect)`).
 
 A thread writes, so that a slow disk keeps nobody waiting; what the kernel recorded is on its way to the file at
 once, and a kernel that is killed loses no more than what the thread had in hand. A disk that is full stops the
@@ -204,7 +204,7 @@ class Verdict(NamedTuple):
 
 def verify(paths: Sequence[Path], expect: str = "") -> Verdict:
     """Follow the chain through files, oldest first; `expect`: a chain that was noted and must occur."""
-    good, before, seen = 0, "", not expect
+    good, before, seen = 0, _begun(paths), not expect
     faults: list[str] = []
     for where, line in _lines(paths):
         try:
@@ -213,7 +213,6 @@ def verify(paths: Sequence[Path], expect: str = "") -> Verdict:
         except ValueError:
             faults.append(f"{where}: not a record of the audit: {line[:60]!r}")
             continue
-        # the oldest file that is kept may go on from one that is gone, so its first line stands by itself
         right = not before or chained(bare, before)[1] == chain
         if not right:
             faults.append(
@@ -224,6 +223,11 @@ def verify(paths: Sequence[Path], expect: str = "") -> Verdict:
     if not seen:
         faults.append(f"the chain {expect} does not occur: lines were cut at the end")
     return Verdict(good, before, faults)
+
+
+def _begun(paths: Sequence[Path]) -> str:
+    """The chain before the first line. The oldest file that is kept may go on from one that is gone: then nothing."""
+    return "" if paths and paths[0].suffix == f".{KEPT}" else START
 
 
 def _lines(paths: Sequence[Path]) -> Iterator[tuple[str, str]]:
