@@ -65,6 +65,11 @@ def sh(kernel: Running, script: str, *options: str) -> str:
     return done.stdout
 
 
+def fails(words: str) -> str:
+    """Shell for a command that must fail: what is behind a `!` does not end a script."""
+    return f"if {words} 2>/dev/null; then exit 9; fi"
+
+
 # -- what it sees
 
 
@@ -80,7 +85,7 @@ def test_the_working_directory_can_be_written(
     kernel: Running, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    sh(kernel, "echo done >file; ! touch /usr/file 2>/dev/null; ! test -e /var")
+    sh(kernel, f"echo done >file; {fails('touch /usr/file')}; {fails('test -e /var')}")
     assert (tmp_path / "file").read_text() == "done\n"
 
 
@@ -100,6 +105,29 @@ def test_a_working_directory_of_the_system_is_no_way_into_the_host(
     assert not Path("/dev/pci").exists()
 
 
+def test_the_sandbox_sets_nothing_of_the_hosts(kernel: Running) -> None:
+    settings = "/proc/sys/kernel/core_pattern /proc/sys/vm/drop_caches /proc/sys/kernel/printk"
+    script = f"for f in {settings}; do {fails('(: >>$f)')}; done; cat /proc/sys/kernel/ostype"
+    assert sh(kernel, script) == "Linux\n"
+
+
+def test_the_sandbox_has_no_way_round_to_the_kernel(
+    kernel: Running, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(kernel.socket.parent)
+    dial = f"import socket; socket.socket(socket.AF_UNIX).connect({str(kernel.socket)!r})"
+    refused = run(
+        kernel,
+        "--capability",
+        "pci",
+        "--",
+        "python3",
+        "-c",
+        f"try:\n {dial}\nexcept OSError: print('no')",
+    )
+    assert refused.stdout == "no\n"
+
+
 def test_a_register_is_an_offset(kernel: Running) -> None:
     script = f"echo claim >{PCI}/ctl; dd if={PCI}/bar0 bs=4 count=1 status=none | od -An -tx4"
     assert sh(kernel, script).strip() == "010000ed"
@@ -112,7 +140,8 @@ def test_one_function_alone(kernel: Running) -> None:
 
 
 def test_only_the_capabilities_that_were_asked_for(kernel: Running) -> None:
-    script = "echo /dev/*; ! test -e /dev/irq; ! test -e /dev/mem; cat /proc/version >/dev/null"
+    others = "; ".join(fails(f"test -e /dev/{name}") for name in ("irq", "mem"))
+    script = f"echo /dev/*; {others}; cat /proc/version >/dev/null"
     assert "/dev/pci" in sh(kernel, script, "--capability", "pci").split()
     refused = f"echo claim >{PCI}/ctl; dd if={PCI}/bar0 bs=4 count=1 2>&1 || echo refused"
     assert "refused" in sh(kernel, refused, "--capability", "pci")
@@ -123,6 +152,11 @@ def test_the_kernel_knows_it_by_name(kernel: Running) -> None:
     told = sh(kernel, f"echo claim >{PCI}/ctl; cat {PCI}/ctl")
     assert "owner: sh\n" in told
     assert "command: sh -euc echo claim" in told
+
+
+def test_an_argument_may_be_anything(kernel: Running) -> None:
+    odd = os.fsdecode(b"\xff")
+    assert run(kernel, "--", "sh", "-c", "\n: two\n\necho ok", odd).stdout == "ok\n"
 
 
 # -- how it ends

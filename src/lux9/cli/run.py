@@ -20,6 +20,7 @@ import click
 from ..errors import UserError
 from ..fuse.keeper import available
 from ..kernel.process import Cap
+from ..ninep.address import parse
 from ..sip.sandbox import bind, bubblewrap
 from ..sip.sandbox.level import Level
 from . import where
@@ -105,7 +106,14 @@ def within(
             if not _there(top / "dev/pci" / name):
                 raise UserError(f"--bind {name}: no such function; lux9 lspci lists them")
         env = os.environ | ({"LUX9_FUNCTION": functions[0]} if functions else {})
-        return _wait(subprocess.Popen(bind.arguments(level, words, devices, named), env=env))
+        line = bind.arguments(level, words, devices, named, _socket())
+        return _wait(subprocess.Popen(line, env=env))
+
+
+def _socket() -> Path | None:
+    """The kernel's, where it is one of this host's."""
+    address = parse(where())
+    return Path(address.where).resolve() if address.kind == "unix" else None
 
 
 def _there(path: Path) -> bool:
@@ -121,7 +129,8 @@ def _orders(
     command: Sequence[str], capabilities: Sequence[str], functions: Sequence[str]
 ) -> Iterator[str]:
     """What the connection does before the program is there: it becomes the program, and no more than that."""
-    yield f"/proc/self/args {' '.join(command)}"
+    told = " ".join(command).encode(errors="replace").decode()  # an argument may be any bytes
+    yield f"/proc/self/args {' '.join(told.split())}"  # and have several lines: an order is one
     yield "/proc/self/ctl rfork"
     less = [name for name in NAMES if name not in (capabilities or NAMES)]
     if less:

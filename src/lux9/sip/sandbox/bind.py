@@ -23,14 +23,21 @@ APART = (
 
 
 def arguments(
-    level: Level, command: Sequence[str], devices: Mapping[str, Path], named: Sequence[str] = ()
+    level: Level,
+    command: Sequence[str],
+    devices: Mapping[str, Path],
+    named: Sequence[str] = (),
+    kernel: Path | None = None,
 ) -> list[str]:
-    """The whole command line. `devices` are what is in /dev, by name; `named` are files that it sees besides."""
+    """The whole command line. `devices` are what is in /dev, by name; `named` are files that it sees besides.
+
+    `kernel` is its socket, which the sandbox does not show: who dials there is not bound by what was given up here.
+    """
     try:
         here = Path.cwd()
     except FileNotFoundError:
         raise UserError("the working directory was removed; change to one that is there") from None
-    seen = _everything(here) if level < Level.SANDBOX else _little(here, named)
+    seen = _everything(here) if level < Level.SANDBOX else _little(here, named, kernel)
     binds = [word for name, at in devices.items() for word in ("--bind", str(at), f"/dev/{name}")]
     return [bubblewrap.PROGRAM, *KEPT, *seen, *binds, "--", *command]
 
@@ -40,16 +47,18 @@ def _everything(here: Path) -> list[str]:
     return ["--dev-bind", "/", "/", "--dev", "/dev", "--chdir", str(here)]
 
 
-def _little(here: Path, named: Sequence[str]) -> list[str]:
+def _little(here: Path, named: Sequence[str], kernel: Path | None) -> list[str]:
     """The system to read, the working directory to write, a /tmp and a /proc of its own, no network."""
     return [
         *(*APART, "--uid", str(os.getuid()), "--gid", str(os.getgid())),
         *bubblewrap.system(),
-        *("--ro-bind-try", "/etc", "/etc", "--proc", "/proc", "--dev", "/dev"),
+        *("--ro-bind-try", "/etc", "/etc", "--dev", "/dev"),
+        *("--proc", "/proc", *bubblewrap.masked()),
         *("--size", str(bubblewrap.TEMPORARY), "--tmpfs", "/tmp"),
         *("--setenv", "TMPDIR", "/tmp"),
         *bubblewrap.seen([*bubblewrap.python(), *named]),
         *_working(here),
+        *(("--ro-bind", "/dev/null", str(kernel)) if kernel and here in kernel.parents else ()),
     ]
 
 

@@ -62,7 +62,7 @@ def arguments(command: Sequence[str], status: int, more: Sequence[str] = ()) -> 
         *system(),
         *("--size", str(TEMPORARY), "--tmpfs", "/tmp"),  # before what is seen: that may lie in /tmp
         *seen([*python(), *more]),
-        *("--proc", "/proc", *_masked()),
+        *("--proc", "/proc", *masked()),
         *_devices(),
         *("--setenv", "HOME", "/tmp", "--setenv", "TMPDIR", "/tmp", "--chdir", "/tmp"),
         *("--remount-ro", "/"),
@@ -99,7 +99,7 @@ def seen(paths: Sequence[str]) -> Iterator[str]:
             yield from ("--ro-bind", str(path), str(path))
 
 
-def _masked() -> Iterator[str]:
+def masked() -> Iterator[str]:
     """Nothing of /proc that is the machine's and not a process's, but what is in `SHOWN`."""
     yield from ("--ro-bind", f"/proc/{SETTINGS}", f"/proc/{SETTINGS}")
     for path in sorted(Path("/proc").iterdir()):
