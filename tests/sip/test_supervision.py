@@ -330,6 +330,10 @@ def test_a_limit_takes_effect_at_once_where_it_can(tmp_path: Path) -> None:
                 await r.order("a", "limit arena 4096")
             limits = (await r.read("/dev/sip/servers/a/limits")).splitlines()
             assert next(x for x in limits if x.startswith("arena ")).endswith(" 4096")
+            await r.order("a", "limit messages 0", "limit dma_buffers 0")  # any; none
+            limits = (await r.read("/dev/sip/servers/a/limits")).splitlines()
+            assert next(x for x in limits if x.startswith("messages ")).endswith(" -")
+            assert {"dma_buffers 0 0", "processes 0 0"} < set(limits)
 
     asyncio.run(body())
 

@@ -9,6 +9,8 @@ from ..kernel.process import Limits
 from .processes import used
 from .server import Sip
 
+ANY = ("messages", "cpu")  # limits of which 0 is none: of the others it is nothing at all
+
 
 def lines(hardware: Hardware, sip: Sip) -> Iterator[str]:
     """`%s %s %s` a limit: name, used, at most; `-` where nothing is counted or nothing limits."""
@@ -29,11 +31,17 @@ def lines(hardware: Hardware, sip: Sip) -> Iterator[str]:
             counted |= {"fids": len(session.fids), "pending": len(session.waiting)}
             counted["inflight"] = session.inflight
     if sip.pid:
-        counted |= used(sip.pid)._asdict()
+        taken = used(sip.pid)
+        counted |= taken._asdict() | {"processes": max(taken.processes - 1, 0)}  # that it started
     for name in dict.fromkeys([*Limits.__dataclass_fields__, *counted]):
-        most: int = getattr(limits, name, 0)
-        yield f"{name} {_number(counted.get(name))} {_number(most) if most else '-'}\n"
+        yield f"{name} {_number(counted.get(name))} {_number(_most(limits, name))}\n"
     yield f"throttled {_number(life.throttled() if life else None)} -\n"
+
+
+def _most(limits: Limits, name: str) -> int | None:
+    """How much it may have; None where that is any."""
+    most: int | None = getattr(limits, name, None)
+    return None if most == 0 and name in ANY else most
 
 
 def _number(value: float | None) -> str:
