@@ -11,6 +11,7 @@ import errno as e
 import signal
 from typing import ClassVar
 
+STEERING = {c: f"\\x{c:02x}" for c in (*range(9), *range(10, 32), *range(127, 160))}
 SIGNALS = {s.value: s.name for s in signal.Signals}
 PLAN9: dict[int, str] = {
     e.EPERM: "permission denied",
@@ -252,6 +253,11 @@ def number_of(error: BaseException) -> int:
 def signal_name(number: int) -> str:
     """`SIGKILL`; a real-time one has no name: `signal 37` (signal(7))."""
     return SIGNALS.get(number, f"signal {number}")
+
+
+def plain(text: str) -> str:
+    """A line that others wrote, for a terminal: what would steer one is written out as its number."""
+    return text.translate(STEERING)
 
 
 def text_of(error: BaseException) -> str:

@@ -18,7 +18,7 @@ from typing import Any
 
 import click
 
-from ..errors import Lux9Error, UserError, text_of
+from ..errors import Lux9Error, UserError, plain, text_of
 from ..ninep.default import KEYS, VARIABLE, default_address
 
 FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -68,7 +68,7 @@ class Failed(click.ClickException):
         """On stderr."""
         who = f"lux9 {self.command}".rstrip()
         for line in self.message.splitlines() or [""]:
-            click.echo(f"{who}: {line}", file=file, err=True)
+            click.echo(plain(f"{who}: {line}"), file=file, err=True)
 
 
 def _ours_first(path: str) -> str:

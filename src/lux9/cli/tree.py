@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.shell_completion import CompletionItem
 
-from ..errors import PLAN9, Disconnected, Lux9Error, UserError, number_of, text_of
+from ..errors import PLAN9, Disconnected, Lux9Error, UserError, number_of, plain, text_of
 from ..ninep.client import Client
 from ..ninep.default import default_address
 from ..ninep.restore import Line
@@ -59,7 +59,7 @@ def each(paths: Iterable[str], act: Callable[[str], object]) -> None:
         except Disconnected:
             raise  # the others would fail of the same
         except Lux9Error as error:
-            click.echo(f"lux9 {command}: {told(path, error)}", err=True)
+            click.echo(plain(f"lux9 {command}: {told(path, error)}"), err=True)
             failed = True
     if failed:
         raise click.exceptions.Exit(1)

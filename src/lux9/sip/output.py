@@ -7,6 +7,8 @@ import os
 import time
 from collections.abc import Callable
 
+from ..errors import plain
+
 LONGEST = 8192  # bytes of a line; the rest becomes a line of its own
 MOST = 1 << 18  # bytes a second; whoever prints more waits
 CHUNK = 1 << 16
@@ -58,7 +60,8 @@ class Output:
 
     def _tell(self, line: bytes) -> None:
         for start in range(0, max(len(line), 1), LONGEST):
-            self.said(line[start : start + LONGEST].decode(errors="replace"))
+            piece = line[start : start + LONGEST].removesuffix(b"\r")
+            self.said(plain(piece.decode(errors="replace")))
 
     def drain(self) -> None:
         """What it said last, once it is over: a pipe's worth at most, should somebody else still hold it."""

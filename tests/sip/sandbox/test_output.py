@@ -44,6 +44,14 @@ def test_a_line_without_an_end_is_cut() -> None:
     assert [len(line) for line in printing(work)] == [LONGEST, LONGEST, 5]
 
 
+def test_a_terminal_is_not_steered() -> None:
+    async def work(output: Output, fd: int) -> None:
+        os.write(fd, b"\x1b[2J\0 a\tb\r\n\xc2\x9b1m caf\xc3\xa9\x7f")
+        output.drain()
+
+    assert printing(work) == [r"\x1b[2J\x00 a" "\tb", r"\x9b1m café\x7f"]
+
+
 def test_who_prints_too_much_waits() -> None:
     written = 0
 
