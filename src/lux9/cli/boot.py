@@ -154,7 +154,8 @@ def boot(wanted: Wanted, drivers: Drivers, reach: Reach, session: Session, *, ma
             learn=drivers.learn is not None,
             net=net,
         )
-        status = run(serve(system, session.command))
+        passing = session.command is not None and not reach.names_socket
+        status = run(serve(system, session.command, path.parent if passing else None))
         if drivers.learn is not None:
             _keep(drivers.learn, system.launcher.learnt())
         if log is not None and log.lost:

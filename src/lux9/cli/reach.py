@@ -63,6 +63,11 @@ class Reach:
         help="Stay awake so long for a client's next request: sooner answers, for a processor that is busier.",
     )
 
+    @property
+    def names_socket(self) -> bool:
+        """Whether it says where the socket is to be."""
+        return any(parse(text).kind == "unix" for text in self.listen)
+
     def places(self, passing: bool, undo: contextlib.ExitStack) -> tuple[Path, list[Address]]:
         """The socket, and what else to listen on; `passing`: the socket's place goes with `undo`.
 

@@ -7,19 +7,21 @@ import contextlib
 import os
 import signal
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import click
 
 from ..ninep.default import VARIABLE
 from ..sip.processes import tree
+from .keeper import Keeper
 from .system import System
 
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 
 
-async def serve(system: System, command: str | None) -> int:
-    """Until a signal, or the command's end; the exit status."""
+async def serve(system: System, command: str | None, folder: Path | None = None) -> int:
+    """Until a signal, or the command's end; the exit status. `folder` is the socket's, where it goes with it."""
     stopped: asyncio.Future[int] = asyncio.get_running_loop().create_future()
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         asyncio.get_running_loop().add_signal_handler(number, _stop, stopped, number)
@@ -33,16 +35,18 @@ async def serve(system: System, command: str | None) -> int:
             await system.__aexit__()  # it was up all the same
         return stopped.result()
     await up
-    try:
-        _complain(system, command is not None)
-        if command is None:
-            system.kernel.console.log(f"listening on {system.address}; Ctrl-C ends it")
-            return await stopped
-        status = await _execute(system, command, stopped)
-        _tell(system.kernel.hardware.troubles)
-        return status
-    finally:
-        await system.__aexit__()
+    with Keeper(system.path, folder) as keeper:
+        keeper.listening()
+        try:
+            _complain(system, command is not None)
+            if command is None:
+                system.kernel.console.log(f"listening on {system.address}; Ctrl-C ends it")
+                return await stopped
+            status = await _execute(system, command, stopped, keeper)
+            _tell(system.kernel.hardware.troubles)
+            return status
+        finally:
+            await system.__aexit__()
 
 
 def _stop(stopped: asyncio.Future[int], number: int) -> None:
@@ -71,10 +75,13 @@ def _complain(system: System, quiet: bool) -> None:
             click.echo(f"lux9 boot: {name} is not started for {path}: {why}", err=True)
 
 
-async def _execute(system: System, command: str, stopped: asyncio.Future[int]) -> int:
+async def _execute(
+    system: System, command: str, stopped: asyncio.Future[int], keeper: Keeper
+) -> int:
     """Run the user's command; a signal to us ends it, too."""
     env = os.environ | {VARIABLE: system.address}
     child = await asyncio.create_subprocess_shell(command, env=env)
+    keeper.started(child.pid)
     ended = asyncio.ensure_future(child.wait())
     await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import signal
+import subprocess
 from pathlib import Path
 
 import pytest
 
-from tests.system.running import Running, children, until
+from lux9.cli.keeper import Keeper
+from tests.system.running import LIMIT, LUX9, Running, children, no_drivers, until
 
 
 def namespaces(pids: list[int]) -> set[str]:
@@ -46,8 +48,33 @@ def test_nothing_is_left(tmp_path: Path, number: signal.Signals) -> None:
         until(lambda: not [pid for pid in started if alive(pid)], "the end of what it started")
         until(lambda: not sandboxes & in_use(), "the end of its namespaces")
     assert str(tmp_path) not in Path("/proc/self/mountinfo").read_text()
-    if number != signal.SIGKILL:
-        assert not running.socket.exists()
+    until(lambda: not running.socket.exists(), "the end of its socket")
+
+
+def test_a_command_and_its_socket_end_with_a_kernel_that_is_killed(tmp_path: Path) -> None:
+    command = 'echo "$LUX9_ADDR"; kill -KILL $PPID; exec sleep 1000'
+    done = subprocess.run(
+        [*LUX9, "boot", *no_drivers(tmp_path), "--exec", command],
+        stdout=subprocess.PIPE,  # read until the last who has it is gone
+        text=True,
+        check=False,
+        timeout=LIMIT,
+    )
+    assert done.returncode == -signal.SIGKILL
+    folder = Path(done.stdout.strip().removeprefix("unix!")).parent
+    assert folder.name.startswith("lux9-")
+    until(lambda: not folder.exists(), "the end of its folder")
+
+
+def test_the_socket_of_another_kernel_at_the_same_place_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "lux9.sock"
+    path.touch()
+    with Keeper(path) as keeper:
+        keeper.listening()
+        path.unlink()
+        path.touch()
+        keeper.shell.communicate()
+    assert path.exists()
 
 
 def alive(pid: int) -> bool:
