@@ -109,6 +109,24 @@ def test_a_file_that_was_put_aside_and_is_gone_shows_unless_it_was_the_oldest_of
     assert verify(files(path)).faults[0].startswith(f"{next_oldest}:1: the chain breaks")
 
 
+def test_a_log_that_is_removed_under_the_kernel_goes_on_and_shows_it(path: Path) -> None:
+    log, heard = AuditLog(path), list[str]()
+    log.tell = heard.append
+    path.unlink()
+    path.mkdir()
+    record(log, 10, 2)
+    log.sync()
+    path.rmdir()
+    record(log, 12, 2)
+    log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line.get("missed", line.get("seq")) for line in lines] == [2, 12, 13]
+    (fault,) = verify(files(path)).faults
+    assert fault.startswith(f"{path}:1: the chain breaks")
+    assert "the audit is not kept there any more" in heard[0]
+    assert "it goes on in a new file" in heard[1]
+
+
 def test_two_kernels_do_not_share_a_log(path: Path) -> None:
     log = AuditLog(path)
     with pytest.raises(UserError, match="another kernel keeps its audit there"):

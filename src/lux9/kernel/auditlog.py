@@ -121,9 +121,13 @@ class AuditLog:
 
     def _keep(self, line: str) -> None:
         try:
+            if not os.fstat(self.fd).st_nlink:
+                self._anew()
             self._append([*self._gap(), line])
+        except UserError as error:  # there is something else by now
+            self._lose(str(error))
         except OSError as error:
-            self._lose(error)
+            self._lose(str(error.strerror))
         if self.size >= self.rotate:
             with contextlib.suppress(OSError):  # it grows on, and is put aside after another line
                 self._aside()
@@ -145,14 +149,20 @@ class AuditLog:
             left = left[os.write(self.fd, left) :]
         self.chain, self.size, self.missing = chain, self.size + len(out), 0
 
-    def _lose(self, error: OSError) -> None:
+    def _lose(self, why: str) -> None:
         """A line that could not be written: nothing of it stays, and the first one is told of."""
         with contextlib.suppress(OSError):
             os.ftruncate(self.fd, self.size)
         self.lost += 1
         self.missing += 1
         if self.missing == 1:
-            self.tell(f"{self.path}: the audit is not kept there any more: {error.strerror}")
+            self.tell(f"{self.path}: the audit is not kept there any more: {why}")
+
+    def _anew(self) -> None:
+        """Somebody removed the file: go on in another. The chain goes on, too, so what is missing shows."""
+        before, self.fd, self.size = self.fd, self._open(), 0
+        os.close(before)
+        self.tell(f"{self.path}: the audit was removed; it goes on in a new file")
 
     def _aside(self) -> None:
         """Put the file aside and begin another; the oldest goes. The chain goes on."""
