@@ -278,5 +278,10 @@ def test_a_rule_of_restart_for_all_drivers(disk: Path, rule: str) -> None:
     assert f"restart: {rule}" in done.stdout.splitlines(), done
 
 
+def test_what_is_learnt_has_to_have_a_place_before_the_run(tmp_path: Path) -> None:
+    said = mistake("boot", "--learn", str(tmp_path / "none" / "m.toml"), "--exec", "echo ran")
+    assert said.endswith("m.toml: there is no such directory to write it in")
+
+
 def test_a_rule_of_restart_that_is_none() -> None:
     assert "write never, always or on-crash" in mistake("boot", "--restart", "sometimes")

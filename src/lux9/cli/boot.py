@@ -137,6 +137,8 @@ def boot(wanted: Wanted, drivers: Drivers, reach: Reach, session: Session, *, ma
     from ..sip.users import load_users
 
     stanzas = drivers.stanzas()
+    if drivers.learn is not None and not drivers.learn.absolute().parent.is_dir():
+        raise UserError(f"{drivers.learn}: there is no such directory to write it in")
     with contextlib.ExitStack() as undo:
         stay_awake(reach.spin)
         path, addresses = reach.places(session.command is not None, undo)
