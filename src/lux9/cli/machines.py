@@ -11,6 +11,7 @@ import click
 
 from ..errors import UserError
 from ..machine.abstract import Lack, Machine
+from ..machine.images import refuse_container
 from .options import option
 
 SUFFIX = {"": 20, "K": 10, "M": 20, "G": 30}  # of a size; a bare number is MiB, as QEMU has it
@@ -105,6 +106,7 @@ def _raw(disk: str) -> str:
     """The file of a disk for the embedded machine, which has one format."""
     path, colon, format = disk.rpartition(":")
     if not colon or Path(disk).exists():
+        refuse_container(Path(disk), "--machine qemu --disk ")
         return disk
     if format != "raw":
         raise UserError(f"{disk}: the embedded machine reads raw images; use --machine qemu")

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from ...errors import UserError
+from ..images import refuse_container
 from .qtest import LIMIT
 
 Kind = Literal["q35", "pc"]
@@ -41,10 +42,11 @@ class Medium:
 
     @classmethod
     def parse(cls, text: str, *, read_only: bool = False, cdrom: bool = False) -> Medium:
-        """`IMG` or `IMG:FORMAT`. Raises UserError when there is no such file."""
+        """`IMG` or `IMG:FORMAT`. Raises UserError for what is not there, or is of an unsaid format."""
         name, colon, format = text.rpartition(":")
         if not colon or format not in FORMATS:
             name, format = text, "raw"
+            refuse_container(Path(name), "")
         path = Path(name)
         if not path.exists() and not format.startswith("null"):
             raise UserError(
