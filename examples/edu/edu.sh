@@ -10,7 +10,8 @@ pci=/dev/pci/${1:-${LUX9_FUNCTION:?usage: edu.sh 0000:00:01.0}}
 bar=$pci/bar0
 
 get() { # get OFFSET: the register there, in decimal
-    dd if="$bar" bs=4 skip=$(($1 / 4)) count=1 status=none | od -An -tu4 | tr -d ' '
+    value=$(dd if="$bar" bs=4 skip=$(($1 / 4)) count=1 status=none | od -An -tu4 | tr -d ' ')
+    echo "${value:?"$bar cannot be read"}"
 }
 
 bytes() { # bytes VALUE: its 4 bytes, the lowest first
@@ -38,7 +39,8 @@ dma() { # dma SOURCE DESTINATION COUNT COMMAND: start a transfer and wait for it
 
 # Claim it; the end of this program, however it comes, gives it back.
 echo claim >"$pci/ctl"
-printf 'id %08x\n' "$(get 0x00)"
+id=$(get 0x00)
+printf 'id %08x\n' "$id"
 
 # Its interrupt line. The file stays open: what comes between two reads is kept.
 irq=$(sed -n 's/^irq: //p' "$pci/ctl")
@@ -49,7 +51,8 @@ set_ 0x20 0x80
 set_ 0x08 10
 wait_irq
 set_ 0x20 0
-echo "10! = $(get 0x08), interrupt $irq, cause $cause"
+factorial=$(get 0x08)
+echo "10! = $factorial, interrupt $irq, cause $cause"
 
 # A buffer: write how much is wanted, read where it is. The device gets `paddr`, we get a file.
 exec 3<>/dev/dma/alloc

@@ -52,15 +52,17 @@ class TestKeys:
         lux9("keys", "new", "ada", "--days", "7")
         lux9("keys", "new", "bob")
         lux9("keys", "revoke", "bob")
+        lux9("keys", "new", "eve", "--days", "1")
         lines = lux9("keys", "list").output.splitlines()
         assert lines[0].split() == ["NAME", "KIND", "UNTIL", "STATE", "SERIAL", "HOSTS"]
         assert [line.split()[:2] for line in lines[1:]] == [
-            *(["host", "host"], ["ada", "user"], ["bob", "user"]),
+            *(["host", "host"], ["ada", "user"], ["bob", "user"], ["eve", "user"]),
         ]
         assert "6 days left" in lines[2]
         assert "revoked 20" in lines[3]
+        assert "less than a day left" in lines[4]
         found = json.loads(lux9("keys", "list", "--json").output)
-        assert [one["counts"] for one in found] == [True, True, False]
+        assert [one["counts"] for one in found] == [True, True, False, True]
         assert "localhost" in found[0]["hosts"]
 
     @pytest.mark.parametrize(

@@ -68,6 +68,15 @@ class TestRegs:
         assert ["0x0000", "vendor", "0x8086"] in lines
         assert ["0x003d", "pin", "0x01", "pin=INTA"] in lines
 
+    def test_of_domain_0_without_saying_so(self, lux9: Run, machine: str) -> None:
+        for more in ([], ["--config"]):
+            short, long = (
+                lux9("-a", machine, "regs", *more, name)
+                for name in (AHCI.removeprefix("0000:"), AHCI)
+            )
+            assert short.exit_code == 0
+            assert short.output == long.output
+
     def test_leave_no_claim(self, lux9: Run, machine: str) -> None:
         lux9("-a", machine, "regs", AHCI)
         assert "owner: -\n" in lux9("-a", machine, "cat", f"/dev/pci/{AHCI}/ctl").output
@@ -76,6 +85,7 @@ class TestRegs:
         ("name", "says"),
         [
             ("0000:00:09.0", "0000:00:09.0: there is no such function; there are: 0000:00:00.0 "),
+            ("9.0", "9.0: there is no such function; there are: 0000:00:00.0 "),
             (
                 "0000:00:00.0",
                 "no registers are declared for class 06.00.00; --config has its header",

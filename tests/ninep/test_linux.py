@@ -227,6 +227,11 @@ class TestDirectories:
         links = {"soft": l.DT_LNK, "to": l.DT_LNK}
         assert found == {**dots, **links, "file": l.DT_REG, "dir": l.DT_DIR}
 
+    @proves(V, "Tread")
+    def test_are_read_by_treaddir_alone(self, peer: Speaker) -> None:
+        peer.lopen(1, "")
+        assert peer.errno(m.Tread(1, 0, 8000)) == errno.EISDIR
+
     @pytest.mark.parametrize("count", [64, 100, 1000, 8000])
     @proves(V, "Treaddir")
     def test_of_any_size_are_read_by_cookies(self, peer: Speaker, count: int) -> None:

@@ -29,7 +29,7 @@ Examples:
 
 
 @click.command(epilog=EXAMPLES)
-@click.argument("function", metavar="DDDD:BB:DD.F")
+@click.argument("function", metavar="[DDDD:]BB:DD.F")
 @click.option("--config", is_flag=True, help="The configuration header instead of the BAR.")
 def regs(function: str, config: bool) -> None:
     """Print a function's registers, decoded: a line each, with the fields that are not zero.
@@ -58,7 +58,7 @@ class FileWindow:
 
 def header(client: Client, name: str) -> Iterator[str]:
     """The configuration header, by its type."""
-    known(client, name)
+    name = known(client, name).address
     with client.open(f"/dev/pci/{name}/config") as file:
         words = Memory(file.pread(0, HEADER))
     bridge = Header(words).header_type.read().layout == Layout.BRIDGE
@@ -68,6 +68,7 @@ def header(client: Client, name: str) -> Iterator[str]:
 def block(client: Client, name: str) -> Iterator[str]:
     """The registers in the function's BAR. Raises UserError when none are declared for its class."""
     found = known(client, name)
+    name = found.address
     code = int(found.code, 16)
     declared = registers_of(code, found.card)
     if declared is None:
@@ -82,11 +83,12 @@ def block(client: Client, name: str) -> Iterator[str]:
 
 
 def known(client: Client, name: str) -> Listed:
-    """What the bus says of a function. Raises UserError when there is none of that name."""
+    """What the bus says of a function; one of domain 0 may go without that. Raises UserError when there is none."""
     found = {f.address: f for f in seen(client)}
-    if name not in found:
-        raise UserError(f"{name}: there is no such function; there are: {' '.join(found)}")
-    return found[name]
+    for address in (name, f"0000:{name}"):
+        if address in found:
+            return found[address]
+    raise UserError(f"{name}: there is no such function; there are: {' '.join(found)}")
 
 
 def refused(client: Client, name: str, error: RemoteError) -> str:

@@ -39,7 +39,7 @@ class Issued(NamedTuple):
         if self.revoked:
             return f"revoked {self.revoked}"
         days = int((self.until - time.time()) // DAY)
-        return "expired" if days < 0 else f"{days} days left"
+        return "expired" if days < 0 else f"{days} days left" if days else "less than a day left"
 
     @property
     def counts(self) -> bool:

@@ -9,7 +9,7 @@ import errno
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, NoReturn
 
-from ..errors import Lux9Error, NotFound, number_of
+from ..errors import IsADirectory, Lux9Error, NotFound, number_of
 from ..pending import Maybe, rescued
 from ..wire import linux as l, messages as m, unix as u
 from ..wire.codec import Dialect, Message
@@ -21,6 +21,7 @@ from .replies import plain
 from .unix import Unix
 
 if TYPE_CHECKING:
+    from .fids import Fid
     from .session import Session
 
 Act = Callable[[Any], Maybe[Message]]
@@ -44,6 +45,13 @@ def speak(s: Session, dialect: Dialect) -> None:
     if dialect in (LINUX, LUX9):
         s.refusal = u.Rerror if dialect is LUX9 else _number
         s.acts |= Linux(s).acts
+    if dialect is LINUX:
+        s.directory = _by_treaddir
+
+
+def _by_treaddir(f: Fid) -> NoReturn:
+    """This dialect has a request of its own for that, and no stat as 9P2000 packs them."""
+    raise IsADirectory(f"{f.name} is read by Treaddir")
 
 
 class Missing(NotFound):
