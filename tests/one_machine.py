@@ -81,6 +81,7 @@ ONE: dict[str, str] = {
     "system/test_rights.py::test_a_prdt_that_points_out_of_the_arena": "where DMA is confined",
     "system/test_rights.py::test_a_prdt_that_points_to_somebody_elses_arena": "where DMA is confined",
     "system/test_rights.py::test_without_capabilities": "all of it is refused before a machine is asked",
+    "system/test_faults.py::test_a_bad_sector_is_the_disks_and_not_the_files": "formats other than raw are QEMU's",
     "system/test_faults.py::test_a_fault_that_is_none": "of the command line",
     "system/test_faults.py::test_the_report_of_a_crash_names_the_registers_last_touched": (
         "the embedded machine's fault, at an access that is counted"

@@ -34,9 +34,10 @@ ALLOWED: dict[str, set[str]] = {
     | {"arch", "machine.abstract", "machine.functions", "machine.buses", "machine.routes"},
     "machine.reset": GROUND | {"arch", "machine.abstract", "machine.functions", "machine.buses"},
     "machine.sectors": GROUND,
+    "machine.images": GROUND,
     "machine.sim": GROUND | BOARD | {"models", "machine.sectors"},
     "machine.controllers": GROUND | {"arch", "machine.abstract", "machine.functions"},
-    "machine.qemu": GROUND | BOARD | {"machine.controllers", "machine.sectors"},
+    "machine.qemu": GROUND | BOARD | {"machine.controllers", "machine.sectors", "machine.images"},
     "machine.vfio": GROUND | BOARD,
     "kernel": GROUND
     | {"arch", "regs_view", "wire", "tree", "ninep", "machine.abstract", "machine.functions"},
