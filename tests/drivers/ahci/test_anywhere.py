@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
+from lux9.arch.ahci import GHC, HBA
 from lux9.drivers.ahci.controller import Controller
 from lux9.drivers.ahci.disk import AtaDisk
 from lux9.drivers.ahci.state import State
 from lux9.drivers.block import Disks
-from lux9.errors import BadArgument
+from lux9.errors import BadArgument, DeviceGone
 from lux9.machine.abstract import Machine
 from lux9.machine.qemu import Board, Medium, Qemu
 from lux9.machine.qemu.board import Kind
@@ -222,6 +223,35 @@ def test_random_work_and_a_shadow(machine: Maker) -> None:
                     assert got == shadow[lba * 512 : (lba + count) * 512]
             await s.disk().flush()
         assert machine.bytes() == shadow
+
+    run(work())
+
+
+@pytest.mark.parametrize("depth", [0, 32])
+def test_after_somebody_elses_reset_nothing_counts_as_done(machine: Maker, depth: int) -> None:
+    async def work() -> None:
+        told: list[int | BaseException] = []
+        async with machine.start() as s:
+            disk = s.disk()
+
+            async def write(n: int) -> int:
+                return await disk.write(n, memoryview(bytes([n]) * 512))
+
+            writes = [asyncio.ensure_future(write(n)) for n in range(depth)]
+            await asyncio.sleep(0)
+            s.rig.post()
+            abar = s.rig.info.bar(5)
+            assert abar is not None
+            s.rig.machine.mem_write(abar.address + HBA.ghc.offset, 4, GHC(hr=True, ae=True).raw)
+            writes += [asyncio.ensure_future(write(n)) for n in range(depth, depth + 8)]
+            told += await asyncio.gather(*writes, return_exceptions=True)
+            with pytest.raises(DeviceGone, match="somebody else has reset the function"):
+                await s.controller.gone
+        data = machine.bytes()
+        for n, answer in enumerate(told):
+            if not isinstance(answer, DeviceGone):
+                assert data[n * 512 :][:512] == bytes([n]) * 512, f"write {n} was lost: {answer}"
+        assert all(isinstance(answer, DeviceGone) for answer in told[depth:])
 
     run(work())
 

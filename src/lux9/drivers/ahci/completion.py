@@ -1,7 +1,8 @@
 """Completions of a port: seen in memory, told by an interrupt, or found by the watch.
 
-They have one truth, PxSACT and PxCI: a slot that both have cleared is done. The FISes in memory are hints that
-cost nothing. A Set Device Bits FIS names tags that are done; a Register FIS says that a look at the truth
+They have one truth, PxSACT and PxCI: a slot that both have cleared is done, if the port still runs (PxCMD.ST): who
+stops it clears them, too, and so does a reset of the function that is not this driver's. The FISes in memory are
+hints that cost nothing. A Set Device Bits FIS names tags that are done; a Register FIS says that a look at the truth
 pays. Hints may be lost, when one FIS overwrites another: the interrupt or the watch finds the rest.
 
 A hint is wiped when it was taken, before the truth is read, so that one that is torn in two (its type is seen, its
@@ -16,23 +17,26 @@ import struct
 import time
 from typing import TYPE_CHECKING
 
-from ...arch.ahci import Port as Regs, PxIS
+from ...arch.ahci import Port as Regs, PxCMD, PxIS
 from ...arch.ata import Fis
 from ...driver.poll import Spinner
 from ...errors import DeviceGone
 from . import recovery
 from .commands import Mode, Request, tell
 from .memory import RFIS, SDB
-from .state import ALWAYS, ARMED, CHANGES, COMPLETIONS, FATAL, State
+from .state import ALWAYS, ARMED, CHANGES, COMPLETIONS, FATAL, State, stopped
 
 if TYPE_CHECKING:
     from .port import Port
 
-STATE = struct.Struct("<I32xII")  # PxIS, PxSACT and PxCI of the registers from PxIS to PxCI
+STATE = struct.Struct(
+    "<I4xI24xII"
+)  # PxIS, PxCMD, PxSACT and PxCI of the registers from PxIS to PxCI
 PAIR = struct.Struct("<II")  # PxSACT, PxCI
 ONES = 0xFFFFFFFF
 WATCH = 0.1  # seconds between looks at commands long in flight: a lost interrupt costs no more
 DOUBT = 15e-6  # seconds at least without another hint after one, until the registers may know more
+ST = PxCMD(st=True).raw
 ERR = 1 << 16  # status bit 0, of a Set Device Bits and of a Register FIS
 
 assert Regs.ci.offset - Regs.is_.offset + 4 == STATE.size, "STATE is the declared registers"
@@ -76,8 +80,8 @@ class Completion:
         self.port.stats.counters["polled"] += count
         return count
 
-    def truth(self) -> int:
-        """Complete what the registers say is done; how many."""
+    def truth(self, closely: bool = False) -> int:
+        """Complete what the registers say is done; how many. `closely`: doubt them when nothing is, too."""
         if self._refused():
             return 0
         self.memory.wipe()
@@ -85,7 +89,15 @@ class Completion:
         self._known()
         if sact & ci == ONES:
             self._there()
-        return self._finish(self.port.queue.active & ~(sact | ci))
+        done = self.port.queue.active & ~(sact | ci)
+        if done or closely:
+            self.check_runs(self.regs.cmd.read().raw)
+        return self._finish(done)
+
+    def check_runs(self, cmd: int) -> None:
+        """Raise DeviceGone where somebody else has stopped the port."""
+        if self.port.state is State.RUNNING and not cmd & ST:
+            raise stopped(self.port)
 
     def _known(self) -> None:
         """A hint that came while the truth was read is no news any more; one that tells of an error stays."""
@@ -151,11 +163,12 @@ class Completion:
         failed = self._refused()
         self.memory.wipe()
         raw = self.port.bar.read_bytes(self._is_at, STATE.size)
-        events, sact, ci = STATE.unpack(raw)
+        events, cmd, sact, ci = STATE.unpack(raw)
         self._known()
         if events == ONES:
             self._there()
         if not failed and not events & (FATAL.raw | CHANGES.raw):
+            self.check_runs(cmd)
             self._finish(self.port.queue.active & ~(sact | ci))
         if events & ~COMPLETIONS.raw:
             self._events(PxIS.of(events))
@@ -197,7 +210,7 @@ class Completion:
     def _look_at_the_oldest(self, now: float) -> None:
         if now - min(request.issued for request in self.port.queue.in_flight()) < WATCH / 2:
             return
-        self.truth()
+        self.truth(closely=True)
         late = [r for r in self.port.queue.in_flight() if now - r.issued > r.op.limit]
         if late and self.port.state is State.RUNNING:
             self.port.stats.bump("timeouts", len(late))

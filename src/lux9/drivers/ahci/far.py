@@ -64,8 +64,8 @@ class FarCompletion(Completion):
 
         return after(state, told)
 
-    def truth(self) -> int:
-        """Complete what the registers say is done, when they have; none so far."""
+    def truth(self, closely: bool = False) -> int:
+        """Complete what the registers say is done, when they have; none so far. They are always doubted."""
         if self.port.queue.active:
             self._ask(False)
         return 0
@@ -98,7 +98,7 @@ class FarCompletion(Completion):
 
     def _take(self, glance: Glance) -> int:
         """Complete what is done; the port's events."""
-        events, sact, ci = STATE.unpack(glance.state)
+        events, cmd, sact, ci = STATE.unpack(glance.state)
         if events == ONES:
             self._there()
         slots = self.port.queue.slots
@@ -108,6 +108,7 @@ class FarCompletion(Completion):
             if slots[request.slot] is request and request.issued == issued
         )
         if known and not self._refused() and not events & (FATAL.raw | CHANGES.raw):
+            self.check_runs(cmd)
             done = known & ~(sact | ci)
             self.share += (done.bit_count() / known.bit_count() - self.share) / 8
             self._here = glance.data

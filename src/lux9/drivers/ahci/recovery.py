@@ -17,6 +17,7 @@ from ...arch.ata import Error, Status
 from ...errors import DeviceError, DeviceTimeout, Lux9Error, MediaChanged
 from . import bringup, commands, search
 from .commands import AtaError, Mode, Request, tell
+from .state import stopped
 
 if TYPE_CHECKING:
     from .port import Port
@@ -53,8 +54,10 @@ def _stopped_at(port: Port) -> int:
     An HBA that has cleared PxCI of the very slot that failed (QEMU before 8.1) is not believed in what else it
     has cleared: those commands go again.
     """
-    slot = port.regs.cmd.read().ccs
-    outstanding = port.regs.sact.read().ds | port.regs.ci.read().ci
+    outstanding, cmd = port.regs.sact.read().ds | port.regs.ci.read().ci, port.regs.cmd.read()
+    if not cmd.st:
+        raise stopped(port)
+    slot = cmd.ccs
     if port.queue.mode is not Mode.QUEUED and not outstanding >> slot & 1:
         return -1
     port.completion.hand_out(port.queue.finish(port.queue.active & ~outstanding))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import Enum
 
 from ...arch.ahci import PxIE, PxIS, PxSERR
+from ...errors import DeviceGone
 
 
 class State(Enum):
@@ -26,3 +27,8 @@ ALL_ERRORS = PxSERR.of(0xFFFFFFFF)
 QUIET = PxIE.of(0)
 ALWAYS = PxIE(tfee=True, hbfe=True, hbde=True, ife=True, ofe=True, infe=True, prce=True, pce=True)
 ARMED = PxIE.of(ALWAYS.raw | PxIE(sdbe=True, dhre=True, pse=True).raw)
+
+
+def stopped(port: object) -> DeviceGone:
+    """The end of a driver that finds PxCMD.ST clear and has not cleared it: a clear slot says nothing then. §3.3.14"""
+    return DeviceGone(f"{port}: PxCMD.ST is clear: somebody else has reset the function")
