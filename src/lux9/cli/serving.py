@@ -36,7 +36,6 @@ async def serve(system: System, command: str | None, folder: Path | None = None)
         return stopped.result()
     await up
     with Keeper(system.path, folder) as keeper:
-        keeper.listening()
         try:
             _complain(system, command is not None)
             if command is None:
@@ -80,8 +79,7 @@ async def _execute(
 ) -> int:
     """Run the user's command; a signal to us ends it, too."""
     env = os.environ | {VARIABLE: system.address}
-    child = await asyncio.create_subprocess_shell(command, env=env)
-    keeper.started(child.pid)
+    child = await asyncio.create_subprocess_shell(command, env=env, preexec_fn=keeper.starting)
     ended = asyncio.ensure_future(child.wait())
     await asyncio.wait([ended, stopped], return_when=asyncio.FIRST_COMPLETED)
     if not ended.done():

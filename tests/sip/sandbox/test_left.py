@@ -70,10 +70,10 @@ def test_the_socket_of_another_kernel_at_the_same_place_is_left(tmp_path: Path) 
     path = tmp_path / "lux9.sock"
     path.touch()
     with Keeper(path) as keeper:
-        keeper.listening()
         path.unlink()
         path.touch()
-        keeper.shell.communicate()
+        keeper.orders.close()
+        keeper.shell.wait()
     assert path.exists()
 
 
