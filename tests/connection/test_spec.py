@@ -82,6 +82,7 @@ class TestReading:
         assert not fs.exists("/nope")
         assert next(iter(fs.walk("/n005"))) == ("/n005", ["down"], ["here"])
         assert list(fs.walk("/n005", maxdepth=1)) == [("/n005", ["down"], ["here"])]
+        assert list(fs.walk("/n005", 1, False)) == [("/n005", ["down"], ["here"])]
         assert fs.modified("/ctl").year >= 1970
         assert fs.ukey("/ctl") != fs.ukey("/mem")
 

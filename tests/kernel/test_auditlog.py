@@ -127,6 +127,23 @@ def test_a_log_that_is_removed_under_the_kernel_goes_on_and_shows_it(path: Path)
     assert "it goes on in a new file" in heard[1]
 
 
+def test_a_log_that_is_replaced_under_the_kernel_is_gone_on_with(path: Path) -> None:
+    """As an editor does it. What is there by then is kept, too, when the disk fills up."""
+    log = AuditLog(path)
+    copy = path.with_name("copy")
+    copy.write_bytes(path.read_bytes())
+    copy.rename(path)
+    record(log, 10, 1)
+    log.sync()
+    with full_at(path.stat().st_size + 10):
+        record(log, 11, 1)
+        log.sync()
+    log.close()
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == [*range(11)]
+    assert verify(files(path)).faults == []
+
+
 def test_two_kernels_do_not_share_a_log(path: Path) -> None:
     log = AuditLog(path)
     with pytest.raises(UserError, match="another kernel keeps its audit there"):

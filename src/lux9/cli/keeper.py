@@ -51,7 +51,7 @@ class Keeper:
         try:
             self.shell = subprocess.Popen(
                 ["sh", "-c", SCRIPT, "sh", *self.words, str(which)],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=quiet,
                 stderr=quiet,
                 cwd="/",

@@ -105,7 +105,7 @@ class Lux9FileSystem(AbstractFileSystem):
         return found if detail else [each["name"] for each in found]
 
     def walk(
-        self, path: str, maxdepth: int | None = None, above: tuple[int, ...] = (), **options: Any
+        self, path: str, *words: Any, above: tuple[int, ...] = (), **options: Any
     ) -> Iterator[Any]:
         """As fsspec's, which comes here for each directory; one that a link leads back to is not gone into."""
         with suppress(OSError):  # of which fsspec's own makes what it was told to
@@ -114,7 +114,7 @@ class Lux9FileSystem(AbstractFileSystem):
                 return
             above = (*above, here)
         fsspecs: Any = super()
-        yield from fsspecs.walk(path, maxdepth, above=above, **options)
+        yield from fsspecs.walk(path, *words, above=above, **options)
 
     def modified(self, path: str) -> datetime:
         """When it was changed last."""

@@ -160,7 +160,8 @@ class AuditLog:
 
     def _anew(self) -> None:
         """Somebody removed the file: go on in another. The chain goes on, too, so what is missing shows."""
-        before, self.fd, self.size = self.fd, self._open(), 0
+        before, self.fd = self.fd, self._open()
+        self.size = os.fstat(self.fd).st_size  # somebody may have put a file there
         os.close(before)
         self.tell(f"{self.path}: the audit was removed; it goes on in a new file")
 

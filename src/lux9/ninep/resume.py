@@ -25,9 +25,7 @@ from .restore import Line, NotYet, restore
 from .wires import SocketWire
 
 FIRST, MOST = 0.1, 5.0  # seconds between two tries
-STARTING = (
-    15.0  # seconds in which a server that was started anew has its drivers' files again, or never
-)
+STARTING = 15.0  # seconds in which a server that was started anew has its drivers' files, or never
 
 
 class Resuming(Caller):

@@ -20,6 +20,8 @@ from .caller import Caller
 from .inbox import Inbox
 from .session import Session
 
+LONGEST = 86_400.0  # seconds that are one wait: poll(2) knows no more than some days
+
 
 class SocketWire:
     """A socket whose user blocks. A loop that watches it may have made it non-blocking: then we poll."""
@@ -48,8 +50,9 @@ class SocketWire:
 
     def wait(self) -> None:
         """Block until something came, or the limit is over: then the connection is lost."""
-        if self.limit is not None and not self._until(select.POLLIN, round(1000 * self.limit)):
-            self._lost(TimeoutError(errno.ETIMEDOUT, f"no answer in {self.limit:g} s"))
+        limit = None if self.limit is None else min(self.limit, LONGEST)
+        if limit is not None and not self._until(select.POLLIN, round(1000 * limit)):
+            self._lost(TimeoutError(errno.ETIMEDOUT, f"no answer in {limit:g} s"))
         else:
             self.take(block=True)
 

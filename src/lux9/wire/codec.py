@@ -60,9 +60,7 @@ u16 = Annotated[int, Fixed("H")]
 u32 = Annotated[int, Fixed("I")]
 u64 = Annotated[int, Fixed("Q")]
 string = Annotated[str, Text()]
-filename = Annotated[
-    str, Text("surrogateescape")
-]  # of Linux's, any bytes: as os.fsdecode gives them
+filename = Annotated[str, Text("surrogateescape")]  # of Linux's, any bytes: as of os.fsdecode
 blob = Annotated[bytes | bytearray | memoryview, Counted()]
 
 C = TypeVar("C")

@@ -149,7 +149,8 @@ def test_a_script_may_start_qemu_and_both_end(tmp_path: Path, number: int) -> No
     script, told = tmp_path / "qemu", tmp_path / "pid"
     script.write_text(f'#!/bin/sh\nqemu-system-x86_64 "$@" &\necho $$ $! > {told}\nwait\n')
     script.chmod(0o755)
-    command = f"kill -{number} $(cut -d' ' -f1 {told})" if number else "lux9 lspci"
+    end = f"pid=$(cut -d' ' -f1 {told}); kill -{number} $pid; while kill -0 $pid; do :; done"
+    command = f"{end} 2>/dev/null" if number else "lux9 lspci"
     done = lux9("boot", "--machine", "qemu", "--qemu", str(script), "--exec", command)
     assert done.returncode == 0
     assert bool(number) == ("lux9 boot: qemu: QEMU " in done.stderr), done.stderr
@@ -233,21 +234,21 @@ def test_doctor_names_what_lacks_and_the_remedy(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("program", "words"),
+    ("program", "patience", "words"),
     [
-        ("#!/bin/sh\nexit 3\n", "exits with status 3"),
-        ("#!/bin/sh\nexec sleep 60\n", "says nothing for 0.1 s"),
-        ("neither", "cannot be started: Exec format error"),
+        ("#!/bin/sh\nexit 3\n", 40.0, "exits with status 3"),
+        ("#!/bin/sh\nexec sleep 60\n", 0.1, "says nothing for 0.1 s"),
+        ("neither", 40.0, "cannot be started: Exec format error"),
     ],
 )
 def test_doctor_does_not_take_a_broken_qemu_for_one(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, words: str
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, patience: float, words: str
 ) -> None:
     path = tmp_path / PROGRAM
     path.write_text(program)
     path.chmod(0o755)
     monkeypatch.setenv("PATH", str(tmp_path), prepend=os.pathsep)
-    monkeypatch.setattr(doctor, "PATIENCE", 0.1)
+    monkeypatch.setattr(doctor, "PATIENCE", patience)
     (found,) = [f for f in doctor.findings() if f.subject == "qemu" and PROGRAM in f.what]
     assert (found.state, found.what) == ("lacks", f"`{path} --version` {words}")
     assert found.remedy.startswith("sudo apt-get install")

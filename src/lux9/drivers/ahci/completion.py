@@ -29,9 +29,7 @@ from .state import ALWAYS, ARMED, CHANGES, COMPLETIONS, FATAL, State, stopped
 if TYPE_CHECKING:
     from .port import Port
 
-STATE = struct.Struct(
-    "<I4xI24xII"
-)  # PxIS, PxCMD, PxSACT and PxCI of the registers from PxIS to PxCI
+STATE = struct.Struct("<I4xI24xII")  # PxIS, PxCMD, PxSACT, PxCI: of the registers from PxIS to PxCI
 PAIR = struct.Struct("<II")  # PxSACT, PxCI
 ONES = 0xFFFFFFFF
 WATCH = 0.1  # seconds between looks at commands long in flight: a lost interrupt costs no more

@@ -46,9 +46,7 @@ class Media:
         named = {f"disk{n}": medium for n, medium in enumerate(media)}
         self.disks = {name: m for name, m in named.items() if m.can_be_spoilt}
         self.count = 0  # of faults, each with nodes of a name of its own
-        self.nodes: dict[str, list[str]] = {
-            name: [] for name in self.disks
-        }  # ours, the last on top
+        self.nodes: dict[str, list[str]] = {n: [] for n in self.disks}  # ours, the last on top
 
     async def spoil(self, monitor: Monitor, text: str) -> None:
         """One more fault, of all disks; `none` takes all away. Raises UserError, BadArgument."""
