@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import signal
 import subprocess
@@ -88,6 +89,8 @@ def test_a_socket_for_this_user_alone(tmp_path: Path) -> None:
 
 def test_a_dead_kernels_socket_is_taken_over(tmp_path: Path) -> None:
     with Running(tmp_path, *no_drivers(tmp_path)) as first:
+        (keeper,) = children(first.process.pid)
+        os.kill(keeper, signal.SIGKILL)  # which would take the socket away
         assert first.stop(signal.SIGKILL) == -signal.SIGKILL
         assert first.socket.exists()
         with Running(tmp_path, *no_drivers(tmp_path)) as second:
