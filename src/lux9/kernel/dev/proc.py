@@ -109,8 +109,9 @@ class ProcessDir(Dir):
                 life.may_have(step.source)
 
         def do_all(_: object) -> None:
-            for line in wanted:
-                life.group.do(line)
+            for group in (life.group.copy(), life.group):  # another may have changed it meanwhile
+                for line in wanted:
+                    group.do(line)
 
         return after(life.there(trial), do_all)
 
