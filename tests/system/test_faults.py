@@ -40,6 +40,12 @@ def test_the_report_of_a_crash_names_the_registers_last_touched(disk: Path) -> N
     )
     assert re.search(r"bar5 read  [\w\[\].]+ = 0xffffffff", done.stdout)
     assert "quiesced:\n  quarantine dma: 0 buffers" in done.stdout, "it had let go of all itself"
+    for told in (
+        r"interrupts:\n  irq 11: \S+ pending=\d+ delivered=\d+ dropped=\d+ \(given back\)\n",
+        r"\n  dma bytes 0 of \d+, at most [1-9]\d*\n",
+        r"released before its end:\n  mask \S+: .*\n  master off \S+: .*\n  reset \S+: reset of the model\n",
+    ):
+        assert re.search(told, done.stdout), "and what it had is told all the same"
 
 
 def test_a_fault_that_is_none() -> None:

@@ -17,11 +17,15 @@ class Report:
 
     def __init__(self, hardware: Hardware, process: Process, counts: tuple[int, int]) -> None:
         self.process, self.at = process, time.time()
-        self.interrupts = hardware.irq.lines(process)
+        self.interrupts = [
+            *hardware.irq.lines(process).splitlines(),
+            *(f"{line} (given back)" for line in process.unregistered),
+        ]
+        self.released = list(process.released)
         buffers = hardware.dma.of(process)
         used, limits = sum(b.size for b in buffers), process.limits
         self.limits = [
-            f"dma bytes {used} of {limits.dma_bytes}",
+            f"dma bytes {used} of {limits.dma_bytes}, at most {process.peak}",
             f"dma buffers {len(buffers)} of {limits.dma_buffers}",
             f"requests {counts[0]}, of which {counts[1]} failed",
         ]
@@ -36,8 +40,9 @@ class Report:
         parts = (
             ("it said last", said),
             ("its last register accesses", list(lines(self.accesses))[-SHOWN:]),
-            ("interrupts", self.interrupts.splitlines()),
+            ("interrupts", self.interrupts),
             ("limits", self.limits),
+            ("released before its end", self.released),
             ("quiesced", quiesced.lines.splitlines() if quiesced else ()),
         )
         return head + "".join(f"{line}\n" for name, part in parts for line in _part(name, part))

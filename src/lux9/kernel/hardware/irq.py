@@ -113,6 +113,7 @@ class Interrupts(Delivery):
     def _drop(self, n: int, registrant: Registrant, why: str) -> None:
         number = self.numbers[n]
         number.registrants.remove(registrant)
+        registrant.process.unregistered.append(_line(n, registrant))
         while registrant.waiting:
             registrant.waiting.popleft().fail(Stale(why))
         if number.registrants:
@@ -167,8 +168,12 @@ class Interrupts(Delivery):
     def lines(self, process: Process | None = None) -> str:
         """`irq %d: %s pending=%d delivered=%d dropped=%d` for each registration, or each of a process."""
         return "".join(
-            f"irq {n}: {r.name} pending={r.pending} delivered={r.delivered} dropped={r.dropped}\n"
+            f"{_line(n, r)}\n"
             for n, number in sorted(self.numbers.items())
             for r in number.registrants
             if process is None or r.process is process
         )
+
+
+def _line(n: int, r: Registrant) -> str:
+    return f"irq {n}: {r.name} pending={r.pending} delivered={r.delivered} dropped={r.dropped}"

@@ -28,6 +28,9 @@ class Step(NamedTuple):
     target: str
     outcome: str
 
+    def __str__(self) -> str:
+        return f"{self.action} {self.target}: {self.outcome}"
+
     @property
     def failed(self) -> bool:
         """Whether it did not do what it should."""
@@ -45,7 +48,7 @@ class Quiesced:
     @property
     def lines(self) -> str:
         """`%s %s: %s` a step."""
-        return "".join(f"{s.action} {s.target}: {s.outcome}\n" for s in self.steps)
+        return "".join(f"{step}\n" for step in self.steps)
 
 
 class Quiescer:
@@ -66,6 +69,7 @@ class Quiescer:
             do("master off", name, lambda: self.bus.master_off(claim))
             do("reset", name, lambda: self.bus.machine.reset(claim.function.bdf))
         do("decode", name, lambda: self.bus.drop(claim))
+        claim.owner.released.extend(map(str, steps))
         return steps
 
     def end(self, process: Process) -> Quiesced:
