@@ -24,7 +24,7 @@ help:
 	@echo 'make bench-9p  the 9P server beside diod, a minimal one in C, and aio9p'
 	@echo 'make soak      a driver killed a hundred times under a reader that checks every byte'
 	@echo 'make docs      the manual, into site/'
-	@echo 'make fuzz      a million mutated messages in each dialect, then the decoder under atheris for a minute'
+	@echo 'make fuzz      the property tests with other examples, a million mutated messages in each dialect, atheris for a minute'
 
 setup: $(VENV)/.base $(VENV)/.dev
 
@@ -89,8 +89,9 @@ soak: $(VENV)/.base
 docs: $(VENV)/.docs
 	NO_MKDOCS_2_WARNING=1 PYTHONPATH=. $(BIN)/mkdocs build -q --strict
 
-fuzz: $(VENV)/.fuzz
+fuzz: $(VENV)/.dev $(VENV)/.fuzz
 	mkdir -p fuzz/corpus
+	$(BIN)/python -m pytest -q -m hypothesis --hypothesis-profile explore
 	$(BIN)/python -m fuzz.sessions $(FUZZ_ARGS)
 	$(BIN)/python fuzz/fuzz_wire.py -max_total_time=60 -artifact_prefix=fuzz/ fuzz/corpus
 

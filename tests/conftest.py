@@ -7,7 +7,12 @@ import signal
 import pytest
 from hypothesis import settings
 
-settings.register_profile("lux9", deadline=None)  # a busy machine is no failure
+settings.register_profile(  # a busy machine is no failure; the same examples everywhere, each time
+    "lux9", deadline=None, derandomize=True
+)
+settings.register_profile(  # other examples each time, and more: `make fuzz`
+    "explore", deadline=None, max_examples=1000, print_blob=True
+)
 settings.load_profile("lux9")
 
 

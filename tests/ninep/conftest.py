@@ -1,9 +1,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from types import SimpleNamespace
 
 import pytest
 
+from lux9.tree import nodes
 from tests.ninep.serving import LOOPS, Served
 from tests.ninep.speaking import SEEN
 
@@ -26,3 +28,11 @@ def proof(request: pytest.FixtureRequest) -> Iterator[None]:
         dialect, *messages = mark.args
         missing = [name for name in messages if (dialect, name) not in SEEN]
         assert not missing, f"{dialect}: {missing} were not sent or got"
+
+
+@pytest.fixture(scope="module")
+def one_time() -> Iterator[None]:
+    """Times of files stand still: two trees that are compared are not made in two seconds."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(nodes, "time", SimpleNamespace(time=lambda: 1_000_000_000.0))
+        yield

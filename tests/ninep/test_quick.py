@@ -16,6 +16,7 @@ from lux9.wire.steady import changed
 from tests.ninep.boards import ACTS, REQUESTS, VERSIONS, Board, Chip, hello
 from tests.ninep.rig import Owner
 
+pytestmark = pytest.mark.usefixtures("one_time")
 NONE: dict[int, object] = {}
 
 

@@ -31,6 +31,7 @@ from tests.ninep.boards import ACTS, REQUESTS, VERSIONS, Board, hello
 from tests.ninep.rig import Owner
 from tests.ninep.test_outlet import Transport, answering, came
 
+pytestmark = pytest.mark.usefixtures("one_time")
 SOURCE = Path(__file__).parents[2] / "accel" / "lux9_short.c"
 WARNINGS = (
     "-Wall",
