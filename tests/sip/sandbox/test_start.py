@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
+import resource
 import select
 import signal
 import sys
@@ -69,6 +71,16 @@ def test_the_signal_that_killed_it_is_told() -> None:
 
     script = "import time; print('up', flush=True); time.sleep(60)"
     assert ran(python(script), kill).why == "killed by SIGKILL"
+
+
+def test_the_kernel_has_more_descriptors_than_select_knows() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    with contextlib.ExitStack() as held:
+        held.callback(resource.setrlimit, resource.RLIMIT_NOFILE, (soft, hard))
+        resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, min(hard, 4096)), hard))
+        for _ in range(1100):
+            held.callback(os.close, os.dup(0))
+        assert ran(shell("echo here; exit 7")) == Ended("exited with status 7", ["here"], [])
 
 
 @pytest.mark.parametrize(

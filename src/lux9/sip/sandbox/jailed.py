@@ -11,7 +11,6 @@ import asyncio
 import contextlib
 import json
 import os
-import select
 import signal
 import socket
 from collections.abc import Callable
@@ -21,7 +20,7 @@ from ...kernel.process import Limits
 from ..spawn import Child, reason
 from .cgroup import Group
 from .judge import Judge
-from .notify import MOST, Listener
+from .notify import MOST, Listener, ready
 
 MASKS = ("SigBlk:", "SigIgn:", "SigCgt:")  # of proc(5): signals blocked, ignored, caught
 EVERY = 2.0  # seconds between two looks at what it uses
@@ -148,9 +147,9 @@ class Jailed(Child):
 
     def _reap(self) -> None:
         """The outer process has ended; it is over when the inner one has."""
-        if self.status >= 0 and select.select([self.status], [], [], 0)[0]:
+        if self.status >= 0 and ready(self.status):
             self._told()
-        if self.inner < 0 or select.select([self.inner], [], [], 0)[0]:
+        if self.inner < 0 or ready(self.inner):
             self._gone()
             return
         self.loop.remove_reader(self.pidfd)

@@ -29,6 +29,13 @@ MOST = 500  # refused calls a second
 BURST, RATE = 3000.0, 500.0  # calls at once, as when a program starts, and a second
 
 
+def ready(fd: int) -> int:
+    """What poll(2) says of a descriptor now, 0 if nothing. select(2) knows none above 1023."""
+    poll = select.poll()
+    poll.register(fd, select.POLLIN)
+    return sum(events for _, events in poll.poll(0))
+
+
 class Listener:
     """The kernel's end of one filter."""
 
@@ -41,7 +48,7 @@ class Listener:
 
     def _ready(self) -> None:
         """One call; then others have their turn."""
-        events = self._events()
+        events = ready(self.fd)
         if not events & select.POLLIN:
             if (
                 events
@@ -67,11 +74,6 @@ class Listener:
                     self.judge.told(finding)
         if self.fd >= 0 and not self.budget.take():
             self._rest()
-
-    def _events(self) -> int:
-        poll = select.poll()
-        poll.register(self.fd, select.POLLIN)
-        return sum(events for _, events in poll.poll(0))
 
     def _answer(self, ident: int, error: int) -> bool:
         """An errno, or 0: let it go on. Whether the caller was still waiting."""
