@@ -7,9 +7,12 @@ import os
 import signal
 import stat
 import threading
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from queue import SimpleQueue
+from typing import Never
 from unittest.mock import Mock
 
 import pytest
@@ -223,27 +226,24 @@ class TestCtrlC:
 
     def test_in_the_middle_of_a_long_copy(self, tree: RemoteTree, served: Served) -> None:
         """It comes wherever it comes; the connection is good afterwards."""
-        stop = threading.Event()
+        due: SimpleQueue[bool] = SimpleQueue()  # whether there is to be one more
 
         def send() -> None:
-            while not stop.wait(0.0005):
+            while due.get(timeout=LIMIT):
+                time.sleep(0.0005)
                 os.kill(os.getpid(), signal.SIGINT)
-                if sent.acquire(timeout=LIMIT):
-                    continue
 
-        sent = threading.Semaphore(0)
+        def read_on() -> Never:
+            due.put(True)
+            while True:
+                tree.read_bytes("/long")
+
         thread = threading.Thread(target=send)
         thread.start()
-        seen = 0
-        while seen < 100:
-            try:
-                while True:
-                    tree.read_bytes("/long")
-            except KeyboardInterrupt:
-                seen += 1
-                if seen == 100:
-                    stop.set()
-                sent.release()
+        for _ in range(100):
+            with pytest.raises(KeyboardInterrupt):
+                read_on()
+        due.put(False)
         thread.join(LIMIT)
         assert tree.read_bytes("/long") == bytes(served.top.long_.data)
         tree.stat("/")  # the clunks before it were answered
