@@ -56,7 +56,7 @@ class Part:
         self.flight = 0
         self.due: float | None = None
         self.log: list[str] = []
-        self.spinner = Spinner(self, lambda: self.now)
+        self.spinner = Spinner(self, lambda: self.now, SPIN)  # whatever cores this machine has
 
     def issue(self) -> None:
         self.spinner.before(True)
