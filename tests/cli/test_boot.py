@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import os
 import re
-import select
 import shlex
 import shutil
 import signal
@@ -18,6 +17,7 @@ from pathlib import Path
 import pytest
 
 from lux9.ninep.default import VARIABLE
+from tests.readable import readable
 
 LUX9 = [sys.executable, "-m", "lux9"]
 LIMIT = 30.0  # seconds, of a start with drivers on a busy machine
@@ -176,7 +176,7 @@ class TestExec:
         try:
             child.send_signal(signal.SIGTERM)
             assert child.wait(LIMIT) == 128 + signal.SIGTERM
-            assert select.select([sleep], [], [], LIMIT)[0], "it goes on"
+            assert readable(sleep, LIMIT), "it goes on"
         finally:
             os.close(sleep)
 

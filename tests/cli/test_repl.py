@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import pty
 import re
-import select
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ from typing import Self
 import pytest
 
 from tests.cli.conftest import Run
+from tests.readable import readable
 
 LUX9 = [sys.executable, "-m", "lux9"]
 LIMIT = 40.0
@@ -42,8 +42,8 @@ class Typist:
         """What is printed up to and with `end`."""
         said, limit = "", time.monotonic() + LIMIT
         while not said.endswith(end):
-            ready, _, _ = select.select([self.ours], [], [], max(0.0, limit - time.monotonic()))
-            assert ready, f"nothing more after {said!r}"
+            left = max(0.0, limit - time.monotonic())
+            assert readable(self.ours, left), f"nothing more after {said!r}"
             data = os.read(self.ours, 4096)
             said = ESCAPES.sub("", said + data.decode()).replace("\r\n", "\n")
         return said

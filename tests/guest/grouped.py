@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from lux9.cli.system import System
+from lux9.errors import RemoteError
 from lux9.kernel.console import Console
 from lux9.kernel.process import Limits
 from lux9.machine.sim import Sim
@@ -96,7 +97,10 @@ async def driven(
             await system.launcher.start(sip)
             if sip.state != "running":
                 sys.exit(f"{sip.state}: {sip.reason} {list(sip.output)}")
-            told = await asyncio.to_thread(ask, system.address)
+            try:
+                told = await asyncio.to_thread(ask, system.address)
+            except RemoteError as error:
+                sys.exit(f"{error}: {sip.state}: {sip.reason} {list(sip.output)}")
             await system.launcher.stop(sip)
             return told | {"stopped": sorted(facts())}
 

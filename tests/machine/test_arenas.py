@@ -66,11 +66,14 @@ def test_they_never_overlap_and_their_room_comes_back(steps: list[tuple[int, boo
     for arena in live:
         arena.close()
     assert arenas.used == 0
-    assert make(arenas, 4096).bus == FIRST
+    last = make(arenas, 4096)
+    assert last.bus == FIRST
+    last.close()
 
 
 def test_more_than_the_limit_is_refused() -> None:
     arenas = Arenas(8192)
-    make(arenas, 4096)
+    arena = make(arenas, 4096)
     with pytest.raises(NoMemory, match="4096 are left"):
         make(arenas, 8192)
+    arena.close()

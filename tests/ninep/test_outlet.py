@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import select
 import socket
 import threading
 from collections.abc import Generator, Iterator, Sequence
@@ -15,6 +14,7 @@ from hypothesis import given, strategies as st
 
 from lux9.ninep.outlet import LEAST_HOPE, LOOKS, Outlet
 from lux9.wire.node import Bytes
+from tests.readable import readable
 
 
 class Transport(asyncio.Transport):
@@ -76,7 +76,7 @@ def answering(sock: socket.socket, data: bytes) -> Generator[None, None, None]:
     """A client that sends something when it has got an answer."""
 
     def answer() -> None:
-        select.select([sock], [], [], 20.0)
+        readable(sock, 20.0)
         sock.send(data)
 
     client = threading.Thread(target=answer)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import select
 import sys
 from pathlib import Path
 
@@ -13,6 +12,7 @@ import pytest
 from lux9.errors import Busy, RemoteError
 from lux9.sip.sandbox.isolation import Isolation
 from lux9.sip.sandbox.level import Level
+from tests.readable import readable
 from tests.sip.rig import LIMIT, Rig, rig
 
 OK = "[a]\n$ok\nmount = '/x/a'"
@@ -60,7 +60,7 @@ def test_a_process_whose_limits_cannot_be_had_is_not_left(
         async with rig(tmp_path, "[b]\ncommand = ['sleep', '60']") as r:
             with pytest.raises(RemoteError, match="b did not start"):
                 await clone(r, "type b\nstart")
-            await r.until(lambda: select.select(begun, [], [], 0)[0])
+            await r.until(lambda: begun and readable(begun[0]))
 
     asyncio.run(body())
     os.close(begun[0])

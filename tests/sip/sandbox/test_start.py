@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import os
 import resource
-import select
 import signal
 import sys
 from collections.abc import Callable
@@ -21,6 +20,7 @@ from lux9.sip.sandbox import bubblewrap, isolation
 from lux9.sip.sandbox.level import Level
 from lux9.sip.spawn import Child
 from lux9.sip.stanza import Stanza
+from tests.readable import readable
 
 LIMIT = 30.0
 
@@ -120,7 +120,7 @@ def test_two_ask_it_to_end_before_bubblewrap_told_who_it_is(tmp_path: Path) -> N
             assert os.waitid(os.P_PIDFD, child.pidfd, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
             child.signal(signal.SIGKILL)
             assert await child.ended == "killed by SIGKILL"
-            assert select.select([clone], [], [], LIMIT)[0]
+            assert readable(clone, LIMIT)
             os.close(clone)
 
     asyncio.run(main())
