@@ -23,6 +23,7 @@ from lux9.machine.sim import Sim
 from lux9.ninep.client import Client
 from lux9.sip.sandbox.level import Level
 from lux9.sip.stanza import Stanza
+from lux9.sip.supervisor import Pace
 from tests.guest import greedy
 
 GROUP = Path("/sys/fs/cgroup/lux9")
@@ -93,6 +94,9 @@ async def driven(
         path, quiet = Path(folder) / "sock", Console(quiet=True)
         system = System(Sim([]), [], path, isolation=level, console=quiet)
         async with system, asyncio.timeout(LIMIT):
+            system.launcher.supervisor.pace = Pace(
+                limit=LIMIT
+            )  # it is busy in a guest that is slow
             sip = system.launcher.create(stanza, "-")
             await system.launcher.start(sip)
             if sip.state != "running":
