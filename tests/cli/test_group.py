@@ -94,6 +94,16 @@ def test_an_output_that_takes_nothing(args: str, where: str, status: int) -> Non
     assert done.stderr in ([f"lux9{told}", f"lux9 {args.split()[0]}{told}"] if status else [""])
 
 
+@pytest.mark.parametrize("args", ["--help", "cat --help", "version"])
+def test_a_reader_that_has_gone_is_no_error_worth_a_word(args: str) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    command = [sys.executable, "-m", "lux9", *args.split()]
+    done = subprocess.run(command, stdout=writer, stderr=subprocess.PIPE, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")
+
+
 def test_too_few_open_files_are_told_with_the_remedy(
     lux9: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:

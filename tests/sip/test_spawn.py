@@ -9,12 +9,12 @@ import sys
 from lux9.sip.spawn import Child, reason, spawn
 
 LIMIT = 30.0
-SLEEPS = [sys.executable, "-c", "import time; print('up', flush=True); time.sleep(60)"]
-STUBBORN = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('up', flush=True); time.sleep(60)"
+SLEEPS = [sys.executable, "-c", "import time; print('up'); time.sleep(60)"]
+STUBBORN = "import signal as s, time; s.signal(s.SIGTERM, s.SIG_IGN); print('up'); time.sleep(60)"
 
 
 async def started(script: list[str]) -> Child:
-    """One that runs, and has said so."""
+    """One that runs, and has said so: what it prints is told although it never flushes."""
     up = asyncio.Event()
     child = Child(*spawn(script, {}, {}), lambda line: up.set())
     async with asyncio.timeout(LIMIT):

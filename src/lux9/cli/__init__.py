@@ -7,6 +7,7 @@ not an error worth a word.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import io
 import os
@@ -113,6 +114,15 @@ def _three_files() -> None:
     sys.stderr = sys.stderr or _empty(2, "w")
 
 
+def _drop_the_rest() -> None:
+    """What standard output did not take: Python would try once more at its end, and end with 120."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        with contextlib.suppress(OSError):
+            sys.stdout.close()
+
+
 class Commands(click.Group):
     """The group: its commands' files are imported one at a time."""
 
@@ -157,10 +167,15 @@ class Commands(click.Group):
         os.environ["PATH"] = _ours_first(os.environ.get("PATH", os.defpath))
         try:
             status = super().main(args, prog_name, complete_var, standalone_mode=False, **extra)
+            sys.stdout.flush()
         except click.ClickException as error:
             error.show()
             sys.exit(error.exit_code)
-        except OSError as error:  # of `lux9 --help`, where no command was invoked yet
+        except BrokenPipeError:
+            sys.exit(1)
+        except (
+            OSError
+        ) as error:  # of `lux9 --help`, where no command was invoked yet, or the last words of one
             failed = Failed("", _told(error))
             failed.show()
             sys.exit(failed.exit_code)
@@ -169,6 +184,8 @@ class Commands(click.Group):
                 raise
             click.echo(err=True)
             sys.exit(INTERRUPTED)
+        finally:
+            _drop_the_rest()
         sys.exit(status if isinstance(status, int) else 0)
 
 

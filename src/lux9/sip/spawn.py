@@ -25,6 +25,9 @@ from .sandbox.rlimits import NAMES, impose, rlimits
 
 CLIENT, ARENA, SERVICE = 3, 4, 5
 KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
+AT_ONCE = {
+    "PYTHONUNBUFFERED": "1"
+}  # what it prints is told when it does, and not lost when it is killed
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 Inherit = Mapping[int, int]  # fd in the child: fd here
 
@@ -109,7 +112,7 @@ def spawn(argv: Sequence[str], inherit: Inherit, variables: Mapping[str, str]) -
     nothing = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
     wanted = {0: nothing, 1: theirs, 2: theirs, **inherit}
     high = {fd: fcntl.fcntl(ours, fcntl.F_DUPFD_CLOEXEC, 32) for fd, ours in wanted.items()}
-    env = {k: os.environ[k] for k in KEEP_ENV if k in os.environ} | dict(variables)
+    env = {k: os.environ[k] for k in KEEP_ENV if k in os.environ} | AT_ONCE | dict(variables)
     try:
         actions: list[tuple[int, int] | tuple[int, int, int]] = [
             (os.POSIX_SPAWN_CLOSE, fd) for fd in strangers()
