@@ -94,9 +94,8 @@ async def driven(
         path, quiet = Path(folder) / "sock", Console(quiet=True)
         system = System(Sim([]), [], path, isolation=level, console=quiet)
         async with system, asyncio.timeout(LIMIT):
-            system.launcher.supervisor.pace = Pace(
-                limit=LIMIT
-            )  # it is busy in a guest that is slow
+            # It is busy, in a guest that is slow: a probe may wait.
+            system.launcher.supervisor.pace = Pace(limit=LIMIT)
             sip = system.launcher.create(stanza, "-")
             await system.launcher.start(sip)
             if sip.state != "running":

@@ -173,9 +173,7 @@ class Commands(click.Group):
             sys.exit(error.exit_code)
         except BrokenPipeError:
             sys.exit(1)
-        except (
-            OSError
-        ) as error:  # of `lux9 --help`, where no command was invoked yet, or the last words of one
+        except OSError as error:  # of `lux9 --help`, which invokes no command, or the last flush
             failed = Failed("", _told(error))
             failed.show()
             sys.exit(failed.exit_code)

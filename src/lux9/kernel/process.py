@@ -19,7 +19,7 @@ from .recorder import Access
 from .repeats import Repeats
 
 RECENT = 256  # register accesses of each process that are kept for the report of a crash
-KEPT = 16  # lines of what it gave back before its end, for the same report
+KEPT = 16  # lines of what it gave back
 
 
 class Cap(IntFlag):
@@ -79,12 +79,9 @@ class Process:
     audited: Budget = field(default_factory=Budget, repr=False, compare=False)
     repeats: Repeats = field(default_factory=Repeats, repr=False, compare=False)
     recent: deque[Access] = field(default_factory=lambda: deque(maxlen=RECENT))
-    unregistered: deque[str] = field(
-        default_factory=lambda: deque(maxlen=KEPT)
-    )  # interrupts it had, a line each
-    released: deque[str] = field(
-        default_factory=lambda: deque(maxlen=KEPT)
-    )  # steps of claims that have ended
+    # What it gave back before its end, for the same report: interrupts, and the steps that ended claims, a line each.
+    unregistered: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
+    released: deque[str] = field(default_factory=lambda: deque(maxlen=KEPT))
 
     @property
     def confined(self) -> bool:

@@ -25,9 +25,7 @@ from .sandbox.rlimits import NAMES, impose, rlimits
 
 CLIENT, ARENA, SERVICE = 3, 4, 5
 KEEP_ENV = ("PATH", "PYTHONPATH", "VIRTUAL_ENV", "LANG", "LC_ALL", "HOME", "LUX9_LOG")
-AT_ONCE = {
-    "PYTHONUNBUFFERED": "1"
-}  # what it prints is told when it does, and not lost when it is killed
+AT_ONCE = {"PYTHONUNBUFFERED": "1"}  # what it prints is told then, and not lost when it is killed
 GRACE = 3.0  # seconds from SIGTERM to SIGKILL
 Inherit = Mapping[int, int]  # fd in the child: fd here
 
